@@ -1,0 +1,30 @@
+"""The 64 bytes of a lock file, which announce the index beside it."""
+
+from __future__ import annotations
+
+import hashlib
+
+__all__ = ["LENGTH", "announcement", "is_own"]
+
+LENGTH = 64
+_OWN = b"cstore index, one record a line, 1"
+_FOREIGN = b"cstore index, records as found, 1"
+
+
+def announcement(index: bytes, *, own: bool) -> bytes:
+    """Return the content of the lock file for an index (spec K2).
+
+    The first half is the index's sha256: it changes whenever the index does, so that running services look again. The second
+    half tells cstore whether the index is in its own form, so that the next change can trust that without reading it all.
+
+    Args:
+        index: the bytes of images.json or layers.json.
+        own: whether they are in cstore's own form.
+    """
+    first = hashlib.sha256(index).digest()
+    return first + hashlib.sha256((_OWN if own else _FOREIGN) + first).digest()
+
+
+def is_own(index: bytes, lock: bytes) -> bool:
+    """Whether the lock says that cstore wrote exactly this index, in its own form."""
+    return lock == announcement(index, own=True)

@@ -1,0 +1,1 @@
+"""Layers: a blob opened, verified and walked as the entries of a tree; tar-split; what the chain below holds."""

@@ -1,0 +1,129 @@
+"""What a chain of layers shows at some paths: mode and owner of directories, and the names in them.
+
+It is found by one pass over the entries of each layer, from the top one down, without ever holding a tree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.layer.entry import Entry, Kind
+from cstore.layer.names import Mark, ancestors, mark, parent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+__all__ = ["NOTHING", "Below", "look"]
+
+
+@frozen
+class Below:
+    """What was found in a chain."""
+
+    directories: Mapping[bytes, Entry]
+    """The directories that were asked for and have an entry somewhere in the chain that is not hidden above it."""
+    names: Mapping[bytes, frozenset[bytes]]
+    """The visible names in each directory that was asked for."""
+
+
+NOTHING = Below({}, {})
+"""What is below a base layer."""
+
+
+def look(layers: Iterable[Iterable[Entry]], directories: Collection[bytes], listings: Collection[bytes]) -> Below:
+    """Look for directories and for the names in others.
+
+    Args:
+        layers: the entries of each layer of the chain as their tars have them, top layer first. No more layers are read than needed.
+        directories: paths whose mode and owner are wanted.
+        listings: paths of which the names in them are wanted.
+
+    Raises:
+        ContentError: a layer's tar is damaged.
+        FormatError: a layer's tar-split is damaged.
+    """
+    view = _View(directories, listings)
+    if view.is_complete:
+        return view.result()
+    for entries in layers:
+        view.descend(entries)
+        if view.is_complete:
+            break
+    return view.result()
+
+
+class _View:
+    """The view from above into a chain, layer by layer; what a layer hides is gone for all below it."""
+
+    def __init__(self, directories: Collection[bytes], listings: Collection[bytes]) -> None:
+        self._wanted = set(directories)
+        self._listed = set(listings)
+        self._names: dict[bytes, set[bytes]] = {path: set() for path in listings}
+        self._hidden: dict[bytes, set[bytes]] = {path: set() for path in listings}
+        self._directories: dict[bytes, Entry] = {}
+        self._on_the_way = {above for path in (*directories, *listings) for above in (path, *ancestors(path))}
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._wanted and not self._listed
+
+    def result(self) -> Below:
+        return Below(self._directories, {path: frozenset(names) for path, names in self._names.items()})
+
+    def descend(self, entries: Iterable[Entry]) -> None:
+        """Look at the next layer down."""
+        gone: set[bytes] = set()
+        emptied: set[bytes] = set()
+        seen: dict[bytes, set[bytes]] = {path: set() for path in self._listed}
+        hidden: dict[bytes, set[bytes]] = {path: set() for path in self._listed}
+        for entry in entries:
+            path = entry.path
+            marked = mark(path, "layer below")
+            if marked is None and entry.is_whiteout:
+                marked = Mark.WHITEOUT, path
+            if marked:
+                what, path = marked
+                if what is Mark.OPAQUE:
+                    emptied.add(path)
+                elif what is Mark.WHITEOUT:
+                    gone.add(path)
+                    _note(hidden, path)
+                continue
+            if path in self._wanted and entry.kind is Kind.DIRECTORY:
+                self._directories[path] = entry
+                self._wanted.discard(path)
+            if entry.kind is not Kind.DIRECTORY:
+                if path in self._on_the_way:
+                    gone.add(path)
+            elif entry.is_opaque:
+                emptied.add(path)
+            if seen:
+                for step in (path, *ancestors(path)[:-1]):
+                    _note(seen, step)
+        for path in self._listed:
+            self._names[path] |= seen[path] - self._hidden[path]
+            self._hidden[path] |= hidden[path]
+        self._close(gone, emptied)
+
+    def _close(self, gone: set[bytes], emptied: set[bytes]) -> None:
+        """Give up what this layer hides of the layers below it."""
+        gone &= self._on_the_way
+        emptied &= self._on_the_way
+        if not gone and not emptied:
+            return
+        for path in list(self._wanted):
+            above = ancestors(path)
+            if path in gone or not gone.isdisjoint(above) or not emptied.isdisjoint(above):
+                self._wanted.discard(path)
+        for path in list(self._listed):
+            here = [path, *ancestors(path)]
+            if not gone.isdisjoint(here) or not emptied.isdisjoint(here):
+                self._listed.discard(path)
+
+
+def _note(names: dict[bytes, set[bytes]], path: bytes) -> None:
+    directory = parent(path)
+    if directory in names:
+        names[directory].add(path.rpartition(b"/")[2])

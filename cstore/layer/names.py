@@ -1,0 +1,86 @@
+"""Names of tar members: what is a path in a tree, and which names are instructions."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from cstore.errors import ContentError
+from cstore.layer.entry import shown
+
+__all__ = ["Mark", "ancestors", "clean", "mark", "parent"]
+
+_LONGEST_PATH = 4095
+_LONGEST_PART = 255
+_TOP = (b".", b"./", b"/")
+_PREFIX = b".wh."
+_META = b".wh..wh."
+_OPAQUE = b".wh..wh..opq"
+
+
+class Mark(Enum):
+    """What a name with the prefix `.wh.` asks for (spec W2 to W4)."""
+
+    WHITEOUT = "whiteout"
+    OPAQUE = "opaque"
+    IGNORED = "ignored"
+
+
+def clean(name: bytes, at: str) -> bytes:
+    """Return the path that a name means, empty for the top directory.
+
+    Raises:
+        ContentError: the name is absolute, leads out, or is longer than a Linux file system can hold.
+    """
+    if name in _TOP:
+        return b""
+    if not name or name[:1] == b"/":
+        raise ContentError(f"{at}: expected a relative name, found {shown(name)}")
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts:
+        raise ContentError(f"{at}: expected a name inside the layer, found {shown(name)}")
+    path = b"/".join(parts)
+    if len(path) > _LONGEST_PATH or (len(path) > _LONGEST_PART and max(map(len, parts)) > _LONGEST_PART):
+        raise ContentError(
+            f"{at}: expected a name of up to {_LONGEST_PATH} bytes, {_LONGEST_PART} for each part, found {shown(name)} of {len(name)} bytes"
+        )
+    return path
+
+
+def parent(path: bytes) -> bytes:
+    """Return the directory that holds a path; the top directory for the paths in it."""
+    return path.rpartition(b"/")[0]
+
+
+def ancestors(path: bytes) -> list[bytes]:
+    """Return all directories above a path, the nearest first and the top directory last; none for the top directory itself."""
+    found = []
+    while path:
+        path = parent(path)
+        found.append(path)
+    return found
+
+
+def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:
+    """Say what a path with `.wh.` in it asks for, and of which path; None for an ordinary path.
+
+    Raises:
+        ContentError: a whiteout of nothing, or something inside a whiteout.
+    """
+    if _PREFIX not in path:
+        return None
+    directory, _, last = path.rpartition(b"/")
+    for part in directory.split(b"/"):
+        if part.startswith(_META):
+            return Mark.IGNORED, path
+        if part.startswith(_PREFIX):
+            raise ContentError(f"{at}: expected nothing below a whiteout, found {shown(path)}")
+    if last == _OPAQUE:
+        return Mark.OPAQUE, directory
+    if last.startswith(_META):
+        return Mark.IGNORED, path
+    if not last.startswith(_PREFIX):
+        return None
+    hidden = last[len(_PREFIX) :]
+    if hidden in (b"", b".", b".."):
+        raise ContentError(f"{at}: expected the whiteout of a name, found {shown(path)}")
+    return Mark.WHITEOUT, directory + b"/" + hidden if directory else hidden

@@ -1,0 +1,133 @@
+"""The shape of a layer's tree: what its tar leaves unsaid, and what it asks to hide of the chain below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.errors import ContentError
+from cstore.layer.entry import Entry, Kind, shown
+from cstore.layer.names import Mark, ancestors, mark, parent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["Shape", "ShapeBuilder"]
+
+
+@frozen(kw_only=True)
+class Shape:
+    """What must be known of a whole layer before the first entry of its tree is written."""
+
+    has_top: bool
+    """Whether the tar has an entry for the top directory."""
+    early: Mapping[bytes, Entry]
+    """Directories whose entry comes after something in them, the top directory among them wherever its entry is."""
+    implied: frozenset[bytes]
+    """Directories without an entry of their own."""
+    inherited: frozenset[bytes]
+    """Those of them, and the top directory where it has no entry, that take mode and owner from the chain below."""
+    whiteouts: frozenset[bytes]
+    """Paths of the chain below that are hidden."""
+    opaque: Mapping[bytes, frozenset[bytes]]
+    """Directories that show nothing of the chain below, each with the names that this layer has in it."""
+
+
+class ShapeBuilder:
+    """Takes the members of a tar one by one, and refuses what could not be written as a tree.
+
+    What it refuses podman refuses too (spec A11 to A14): it could never be pulled.
+    """
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+        self._kinds: dict[bytes, Kind] = {}
+        self._implied: set[bytes] = set()
+        self._early: dict[bytes, Entry] = {}
+        self._whiteouts: set[bytes] = set()
+        self._opaque: set[bytes] = set()
+
+    def add(self, entry: Entry) -> bool:
+        """Take the next member, and tell whether it becomes an entry of the tree; marks do not.
+
+        Raises:
+            ContentError: the member cannot stand where its name says.
+        """
+        path, kind = entry.path, entry.kind
+        marked = mark(path, self._at)
+        if marked:
+            self._mark(*marked)
+            return False
+        if not path:
+            if kind is not Kind.DIRECTORY or path in self._early:
+                raise self._refused(entry, "expected the top directory once, found it twice or as something else")
+            self._early[path] = entry
+        elif path in self._kinds:
+            raise self._refused(entry, "expected a name once, found it twice")
+        elif path in self._implied:
+            if kind is not Kind.DIRECTORY:
+                raise self._refused(entry, f"expected a directory, since other members are in it, found a {kind.value}")
+            self._implied.discard(path)
+            self._early[path] = entry
+        else:
+            self._imply(parent(path))
+        if kind is Kind.HARDLINK and self._kinds.get(entry.target, Kind.DIRECTORY) is Kind.DIRECTORY:
+            raise self._refused(entry, f"expected a hard link to an earlier file of this layer, found one to {shown(entry.target)}")
+        if path:
+            self._kinds[path] = kind
+        if entry.is_opaque:
+            self._opaque.add(path)
+        return True
+
+    def finish(self) -> Shape:
+        """Return the shape of the whole layer."""
+        replaced = {path for path in self._whiteouts if path in self._kinds or path in self._implied}
+        directories = {b"", *self._implied, *(path for path, kind in self._kinds.items() if kind is Kind.DIRECTORY)}
+        opaque = (self._opaque | replaced) & directories
+        fresh = {path for path in self._implied if path in replaced or not opaque.isdisjoint(ancestors(path))}
+        has_top = b"" in self._early
+        whiteouts = self._whiteouts - replaced
+        return Shape(
+            has_top=has_top,
+            early=self._early,
+            implied=frozenset(self._implied),
+            inherited=frozenset(self._implied - fresh) | (frozenset() if has_top else {b""}),
+            whiteouts=frozenset(whiteouts),
+            opaque=_names_in(_below(opaque, directories), [*self._kinds, *self._implied, *whiteouts]) if opaque else {},
+        )
+
+    def _mark(self, what: Mark, path: bytes) -> None:
+        if what is Mark.OPAQUE:
+            self._imply(path)
+            self._opaque.add(path)
+        elif what is Mark.WHITEOUT:
+            self._imply(parent(path))
+            self._whiteouts.add(path)
+
+    def _imply(self, directory: bytes) -> None:
+        while directory and directory not in self._implied:
+            kind = self._kinds.get(directory)
+            if kind is Kind.DIRECTORY:
+                return
+            if kind is not None:
+                raise ContentError(f"{self._at}: member {shown(directory)}: expected a directory, since other members are in it, found a {kind.value}")
+            self._implied.add(directory)
+            directory = parent(directory)
+
+    def _refused(self, entry: Entry, why: str) -> ContentError:
+        return ContentError(f"{self._at}: member {shown(entry.name)}: {why}")
+
+
+def _below(opaque: set[bytes], directories: set[bytes]) -> list[bytes]:
+    """Return the directories that are opaque, or in an opaque one."""
+    return [path for path in directories if path in opaque or not opaque.isdisjoint(ancestors(path))]
+
+
+def _names_in(directories: Collection[bytes], paths: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
+    names: dict[bytes, set[bytes]] = {directory: set() for directory in directories}
+    for path in paths:
+        directory, _, name = path.rpartition(b"/")
+        if directory in names:
+            names[directory].add(name)
+    return {directory: frozenset(found) for directory, found in names.items()}

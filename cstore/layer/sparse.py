@@ -1,0 +1,121 @@
+"""Sparse members: where the pieces of a file lie that are no holes, in the four ways in which GNU tar says it (spec A7)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cstore.errors import ContentError
+from cstore.layer.entry import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["checked", "from_data", "from_header", "pairs"]
+
+_NUMBER = re.compile(rb"\d{1,19}")
+_MOST_PIECES = 1 << 16
+_LONGEST_NUMBER = 20
+_PIECE = 24
+_IN_HEADER = (386, 4, 482)
+_IN_BLOCK = (0, 21, 504)
+_REAL_SIZE = slice(483, 495)
+
+
+def pairs(texts: Sequence[bytes], at: str) -> tuple[tuple[int, int], ...]:
+    """Return the pieces from a list of decimal numbers: offset, length, offset, length and so on (PAX 0.0 and 0.1).
+
+    Raises:
+        ContentError: they are no such numbers.
+    """
+    if texts == [b""]:
+        return ()
+    if len(texts) % 2 or len(texts) > 2 * _MOST_PIECES:
+        raise ContentError(f"{at}: expected pairs of offset and length in a sparse map, found {len(texts)} numbers")
+    numbers = [_decimal(text, at) for text in texts]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def from_data(block: Callable[[], bytes], at: str) -> tuple[tuple[int, int], ...]:
+    """Read the map that stands before the content (PAX 1.0): decimal numbers, a line each, in whole blocks.
+
+    Args:
+        block: returns the next block of the member.
+        at: what errors call the member.
+
+    Raises:
+        ContentError: the map is damaged, or unreasonably long.
+    """
+    data, position = block(), 0
+    numbers: list[int] = []
+    wanted = 1
+    while len(numbers) < wanted:
+        end = data.find(b"\n", position)
+        if end < 0:
+            data, position = data[position:], 0
+            if len(data) > _LONGEST_NUMBER:
+                raise ContentError(f"{at}: expected a number in a sparse map, found {shown(data[:_LONGEST_NUMBER])}")
+            data += block()
+            continue
+        numbers.append(_decimal(data[position:end], at))
+        position = end + 1
+        if wanted == 1:
+            wanted = 1 + 2 * numbers[0]
+            if numbers[0] > _MOST_PIECES:
+                raise ContentError(f"{at}: expected a sparse map of up to {_MOST_PIECES} pieces, found {numbers[0]}")
+    return tuple(zip(numbers[1::2], numbers[2::2], strict=True))
+
+
+def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tuple[tuple[int, int], ...], int]:
+    """Read the map of an old GNU sparse member, from its header and the blocks after it; also the file's real size.
+
+    Raises:
+        ContentError: the map is damaged, or unreasonably long.
+    """
+    pieces: list[tuple[int, int]] = []
+    data, (start, count, more) = header, _IN_HEADER
+    while True:
+        for number in range(count):
+            place = start + number * _PIECE
+            offset, length = data[place : place + 12], data[place + 12 : place + 24]
+            if offset[0] == 0:
+                break
+            pieces.append((_octal(offset, at), _octal(length, at)))
+        if not data[more]:
+            return tuple(pieces), _octal(header[_REAL_SIZE], at)
+        if len(pieces) > _MOST_PIECES:
+            raise ContentError(f"{at}: expected a sparse map of up to {_MOST_PIECES} pieces, found more")
+        data, (start, count, more) = block(), _IN_BLOCK
+
+
+def checked(pieces: tuple[tuple[int, int], ...], size: int, stored: int, at: str) -> tuple[tuple[int, int], ...]:
+    """Return the pieces if they lie in order inside the file and are as long together as the content that the tar holds.
+
+    Raises:
+        ContentError: they are not.
+    """
+    position = 0
+    for offset, length in pieces:
+        if offset < position or offset + length > size:
+            raise ContentError(f"{at}: expected pieces of a sparse file in order within {size} bytes, found one at {offset} of {length} bytes")
+        position = offset + length
+    total = sum(length for _, length in pieces)
+    if total != stored:
+        raise ContentError(f"{at}: expected {total} bytes in the pieces of a sparse file, found {stored}")
+    return tuple(piece for piece in pieces if piece[1])
+
+
+def _decimal(text: bytes, at: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ContentError(f"{at}: expected a number in a sparse map, found {shown(text)}")
+    return int(text)
+
+
+def _octal(text: bytes, at: str) -> int:
+    if text[0] & 0x80:
+        return int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
+    digits = text.strip(b" \0")
+    try:
+        return int(digits or b"0", 8)
+    except ValueError:
+        raise ContentError(f"{at}: expected an octal number in a sparse map, found {shown(text)}") from None

@@ -1,0 +1,254 @@
+"""A tar read member by member, with every byte that is not content handed on as it stands.
+
+The dialects are those that Go's archive/tar reads, since podman reads layers with it: V7, ustar, PAX, GNU (spec A1 to A9).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Protocol
+
+from cstore.errors import ContentError
+from cstore.layer import sparse
+from cstore.layer.entry import Entry, Kind, shown
+from cstore.layer.names import clean
+from cstore.layer.pax import MAX_SPECIAL, Pax
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["BLOCK", "Stream", "TarReader"]
+
+BLOCK = 512
+_CHUNK = 1 << 20
+_ZEROS = bytes(BLOCK)
+_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+_SPACES = 8 * ord(" ")
+_BINARY = 0x80
+_LAST_ID = 2**32 - 2
+_LAST_MTIME = 2**63 - 1
+_PERMISSIONS = 0o7777
+_LONGEST_TARGET = 4095
+_KINDS = {
+    b"0": Kind.FILE,
+    b"\0": Kind.FILE,
+    b"7": Kind.FILE,
+    b"S": Kind.FILE,
+    b"1": Kind.HARDLINK,
+    b"2": Kind.SYMLINK,
+    b"3": Kind.CHARACTER,
+    b"4": Kind.BLOCK,
+    b"5": Kind.DIRECTORY,
+    b"6": Kind.FIFO,
+}
+
+
+class Stream(Protocol):
+    """Where a tar's bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return this many bytes, fewer only at the end."""
+        ...
+
+    def skip(self, size: int, /) -> int:
+        """Pass over content, and return how many bytes there were."""
+        ...
+
+
+class TarReader:
+    """The members of one tar, in order. Iterate over it; while an entry is at hand, `content` gives its bytes.
+
+    Args:
+        stream: the bytes of the tar.
+        at: what errors call it.
+        keep: is called with all bytes in order, except those of content; content that is not asked for is skipped.
+
+    Raises:
+        ContentError: (while iterating) the tar is damaged, cut short, or names something outside of its tree.
+    """
+
+    def __init__(self, stream: Stream, at: str, keep: Callable[[bytes], object] = lambda _data: None) -> None:
+        self._stream = stream
+        self._at = at
+        self._keep = keep
+        self._left = 0
+        self._padding = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        pax, long_name, long_target = Pax(), b"", b""
+        while (block := self._header()) is not None:
+            fields = _FIELDS.unpack(block)
+            kind = fields[7]
+            if kind in b"xgLK":
+                data = self._special(fields)
+                if kind == b"x":
+                    pax = Pax.parse(data, self._at)
+                elif kind == b"L":
+                    long_name = data.partition(b"\0")[0]
+                elif kind == b"K":
+                    long_target = data.partition(b"\0")[0]
+                continue
+            yield self._entry(block, fields, pax, long_name, long_target)
+            self._finish()
+            pax, long_name, long_target = Pax(), b"", b""
+
+    def content(self) -> Iterator[bytes]:
+        """Yield the bytes that the tar holds for the entry at hand: its content, of a sparse file without the holes."""
+        while self._left:
+            chunk = self._stream.read(min(self._left, _CHUNK))
+            if not chunk:
+                raise self._cut()
+            self._left -= len(chunk)
+            yield chunk
+
+    def _header(self) -> bytes | None:
+        block = self._stream.read(BLOCK)
+        if not block:
+            return None
+        if len(block) < BLOCK:
+            raise self._cut()
+        self._keep(block)
+        if block == _ZEROS:
+            second = self._stream.read(BLOCK)
+            self._keep(second)
+            if second not in (_ZEROS, b""):
+                raise ContentError(f"{self._at}: expected a second block of zeros at the end of the tar, found something else")
+            return None
+        stored = self._number(block[148:156], "checksum")
+        if stored != sum(block) - sum(block[148:156]) + _SPACES and stored != _signed_sum(block):
+            raise ContentError(f"{self._at}: expected a tar header, found a block with a wrong checksum")
+        return block
+
+    def _special(self, fields: tuple[bytes, ...]) -> bytes:
+        """Return the content of a member that only describes the next one."""
+        size = self._number(fields[4], "size")
+        if size > MAX_SPECIAL:
+            raise ContentError(f"{self._at}: expected a header of up to {MAX_SPECIAL} bytes, found one of {size}")
+        padded = size + -size % BLOCK
+        data = self._stream.read(padded)
+        if len(data) < padded:
+            raise self._cut()
+        self._keep(data)
+        return data[:size]
+
+    def _entry(self, block: bytes, fields: tuple[bytes, ...], pax: Pax, long_name: bytes, long_target: bytes) -> Entry:
+        name = pax.name or long_name or _name(fields)
+        at = f"{self._at}: member {shown(name)}"
+        kind = _KINDS.get(fields[7])
+        if kind is None:
+            raise ContentError(f"{at}: expected a file, directory, link or device, found a member of type {shown(fields[7])}")
+        if fields[7] == b"\0" and name.endswith(b"/"):
+            kind = Kind.DIRECTORY
+        packed = 0
+        if kind is Kind.FILE:
+            packed = self._number(fields[4], "size", at) if pax.size is None else pax.size
+        self._left, self._padding = packed, -packed % BLOCK
+        size, pieces = packed, None
+        if kind is Kind.FILE and (fields[7] == b"S" or pax.is_sparse):
+            size, pieces = self._sparse(block, pax, packed, at)
+        target = b""
+        if kind in (Kind.SYMLINK, Kind.HARDLINK):
+            target = pax.target or long_target or fields[8].partition(b"\0")[0]
+            target = _checked_target(target, at) if kind is Kind.SYMLINK else clean(target, f"{at}: target")
+        device = (0, 0)
+        if kind in (Kind.CHARACTER, Kind.BLOCK):
+            device = (self._number(fields[13], "device number", at), self._number(fields[14], "device number", at))
+        return Entry(
+            clean(name, self._at),
+            kind,
+            self._number(fields[1], "mode", at) & _PERMISSIONS,
+            self._owner(fields[2], pax.uid, at),
+            self._owner(fields[3], pax.gid, at),
+            _bounded(self._number(fields[5], "time", at) * 10**9 if pax.mtime is None else pax.mtime),
+            size,
+            target,
+            device,
+            pax.xattrs,
+            pieces,
+            name,
+        )
+
+    def _sparse(self, block: bytes, pax: Pax, packed: int, at: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """Read where the pieces of a sparse file lie; what describes them is kept, not content."""
+
+        def more(size: int) -> bytes:
+            data = self._stream.read(size)
+            if len(data) < size:
+                raise self._cut()
+            self._keep(data)
+            return data
+
+        def from_content() -> bytes:
+            if self._left < BLOCK:
+                raise ContentError(f"{at}: expected the map of a sparse file, found the member's end")
+            self._left -= BLOCK
+            return more(BLOCK)
+
+        if pax.is_sparse:
+            pieces = pax.pieces if pax.pieces is not None else sparse.from_data(from_content, at)
+            size = pax.real_size if pax.real_size is not None else packed
+        else:
+            pieces, size = sparse.from_header(block, lambda: more(BLOCK), at)
+        return size, sparse.checked(pieces, size, self._left, at)
+
+    def _finish(self) -> None:
+        """Pass over what was not read of the entry's content, and its padding."""
+        if self._left:
+            if self._stream.skip(self._left) < self._left:
+                raise self._cut()
+            self._left = 0
+        if self._padding:
+            padding = self._stream.read(self._padding)
+            if len(padding) < self._padding:
+                raise self._cut()
+            self._keep(padding)
+
+    def _owner(self, text: bytes, pax: int | None, at: str) -> int:
+        owner = self._number(text, "owner", at) if pax is None else pax
+        if owner > _LAST_ID:
+            raise ContentError(f"{at}: expected an owner from 0 to {_LAST_ID}, found {owner}")
+        return owner
+
+    def _number(self, text: bytes, what: str, at: str = "") -> int:
+        if text[0] & _BINARY:
+            value = int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
+            if text[0] & 0x40:
+                raise ContentError(f"{at or self._at}: expected a {what} of at least 0, found a negative one")
+            return value
+        digits = text.strip(b" \0")
+        if not digits:
+            return 0
+        try:
+            if digits.isdigit():
+                return int(digits, 8)
+        except ValueError:
+            pass
+        raise ContentError(f"{at or self._at}: expected a {what} in octal digits, found {shown(text)}")
+
+    def _cut(self) -> ContentError:
+        return ContentError(f"{self._at}: expected the rest of a tar member, found the end of the tar")
+
+
+def _name(fields: tuple[bytes, ...]) -> bytes:
+    name = fields[0].partition(b"\0")[0]
+    if fields[9] == b"ustar\0":
+        prefix = fields[15].partition(b"\0")[0]
+        return prefix + b"/" + name if prefix else name
+    return name
+
+
+def _checked_target(target: bytes, at: str) -> bytes:
+    if not target or len(target) > _LONGEST_TARGET:
+        raise ContentError(f"{at}: expected a symlink's text of 1 to {_LONGEST_TARGET} bytes, found {len(target)}")
+    return target
+
+
+def _bounded(mtime: int) -> int:
+    """Return the time as podman sets it: outside of what Unix time holds it is 1970 (spec A8)."""
+    return mtime if 0 <= mtime <= _LAST_MTIME else 0
+
+
+def _signed_sum(block: bytes) -> int:
+    """Return the checksum as some old programs compute it, with signed bytes."""
+    rest = block[:148] + block[156:]
+    return sum(rest) - 256 * sum(byte > 127 for byte in rest) + _SPACES  # noqa: PLR2004 - the sign bit

@@ -1,0 +1,164 @@
+"""tar-split: all of a layer's tar but the contents of its files, so that podman can give back the very same tar.
+
+A gzip stream of JSON objects, a line each (spec T1 to T7): raw bytes, or the size and checksum of a file whose content stands there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import io
+import tempfile
+import zlib
+from typing import IO, TYPE_CHECKING
+
+import orjson
+
+from cstore.errors import ContentError, FormatError
+from cstore.layer.entry import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SplitReader", "SplitWriter"]
+
+_RAW = 2
+_FILE = 1
+_LONGEST_RAW = 1 << 16
+_LONGEST_LINE = 1 << 26
+_IN_MEMORY = 4 << 20
+_LEVEL = 6
+_CHUNK = 1 << 18
+_MEMBER_HEADER_WITHOUT_TIME = 31
+
+
+class SplitWriter:
+    """Writes a tar-split into a temporary file; same tar, same bytes."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - handed on by `finish`
+        self._pack = zlib.compressobj(_LEVEL, zlib.DEFLATED, _MEMBER_HEADER_WITHOUT_TIME)
+        self._position = 0
+        self._raw = bytearray()
+
+    def raw(self, data: bytes) -> None:
+        """Add bytes of the tar as they are."""
+        self._raw += data
+        while len(self._raw) >= _LONGEST_RAW:
+            self._segment(bytes(self._raw[:_LONGEST_RAW]))
+            del self._raw[:_LONGEST_RAW]
+
+    def file(self, name: bytes, size: int, checksum: int) -> None:
+        """Add a file's content by its name in the tar, its size in bytes (above 0) and its CRC-64."""
+        self._flush()
+        payload = base64.b64encode(checksum.to_bytes(8, "big")).decode()
+        try:
+            named = {"name": name.decode()}
+        except UnicodeDecodeError:
+            named = {"name_raw": base64.b64encode(name).decode()}
+        self._line({"type": _FILE, **named, "size": size, "payload": payload, "position": self._position})
+
+    def finish(self) -> IO[bytes]:
+        """Return the file, at its beginning."""
+        self._flush()
+        self._file.write(self._pack.flush())
+        self._file.seek(0)
+        return self._file
+
+    def _flush(self) -> None:
+        if self._raw:
+            self._segment(bytes(self._raw))
+            self._raw.clear()
+
+    def _segment(self, data: bytes) -> None:
+        payload = base64.b64encode(data).decode()
+        self._line({"type": _RAW, "payload": payload, "position": self._position})
+
+    def _line(self, value: dict[str, object]) -> None:
+        self._position += 1
+        self._file.write(self._pack.compress(orjson.dumps(value) + b"\n"))
+
+
+class SplitReader:
+    """The tar that a tar-split describes, as a `Stream` whose files have no content: it can be skipped, not read.
+
+    Args:
+        file: the tar-split; the caller closes it.
+        at: what errors call it.
+
+    Raises:
+        FormatError: (while reading) it is damaged.
+        ContentError: (while reading) content was asked for.
+    """
+
+    def __init__(self, file: IO[bytes], at: str) -> None:
+        self._lines = self._read_lines(file)
+        self._at = at
+        self._raw = b""
+        self._offset = 0
+        self._file_left = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return this many bytes of what is not content, fewer only at the end."""
+        parts = []
+        while size:
+            if self._file_left:
+                raise ContentError(f"{self._at}: expected a header, found the content of a file")
+            if self._offset == len(self._raw):
+                if not self._advance():
+                    break
+                continue
+            part = self._raw[self._offset : self._offset + size]
+            self._offset += len(part)
+            size -= len(part)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def skip(self, size: int, /) -> int:
+        """Pass over content, and return how many bytes there were."""
+        left = size
+        while left:
+            if self._file_left:
+                passed = min(left, self._file_left)
+                self._file_left -= passed
+            elif self._offset < len(self._raw):
+                passed = min(left, len(self._raw) - self._offset)
+                self._offset += passed
+            elif self._advance():
+                continue
+            else:
+                break
+            left -= passed
+        return size - left
+
+    def _advance(self) -> bool:
+        """Go on to the next line that has any bytes; tell whether there is one."""
+        for kind, size, payload in self._lines:
+            if kind == _FILE and size:
+                self._file_left = size
+                return True
+            if kind == _RAW and payload:
+                self._raw, self._offset = payload, 0
+                return True
+        return False
+
+    def _read_lines(self, file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            try:
+                lines = io.BufferedReader(unpacked, _CHUNK)  # type: ignore[arg-type]  # a GzipFile reads like a raw stream
+                while line := lines.readline(_LONGEST_LINE):
+                    yield self._parsed(line)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise FormatError(self._at, f"expected a gzip stream, found damage ({error})") from None
+
+    def _parsed(self, line: bytes) -> tuple[int, int, bytes]:
+        try:
+            value = orjson.loads(line)
+            kind, size = value["type"], value.get("size", 0)
+            payload = base64.b64decode(value["payload"], validate=True) if kind == _RAW else b""
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, binascii.Error):
+            raise FormatError(self._at, f"expected an entry of tar-split, found {shown(line[:60])}") from None
+        if kind not in (_RAW, _FILE) or not isinstance(size, int) or size < 0:
+            raise FormatError(self._at, f"expected an entry of tar-split, found {shown(line[:60])}")
+        return kind, size, payload

@@ -1,0 +1,1 @@
+"""Values and records of the formats, without any I/O."""

@@ -1,0 +1,147 @@
+"""The files of a source: those in a directory, or the members of a tar archive."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.errors import ContentError, SourceError
+from cstore.layer.blob import open_tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ArchiveFiles", "DirectoryFiles"]
+
+_MOST_LINKS = 8
+
+
+@frozen
+class DirectoryFiles:
+    """The files below a directory. Only regular files are opened: no symlink is followed at a file, and no pipe waited for."""
+
+    root: Path
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a file for reading."""
+        place = self.root / path
+        try:
+            file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise SourceError(f"{place}: expected a file, found: {error.strerror}") from None
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise SourceError(f"{place}: expected a file, found something else")
+        return os.fdopen(file, "rb", buffering=0)
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a file."""
+        with self.open(path) as file:
+            return os.fstat(file.fileno()).st_size
+
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
+
+class ArchiveFiles:
+    """The members of a tar archive, compressed or not.
+
+    Args:
+        path: the archive. A compressed one is unpacked into a temporary file first, since its members are read in any order.
+
+    Raises:
+        SourceError: there is none, or it is no tar.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with ExitStack() as opened:
+            try:
+                self._file = opened.enter_context(_unpacked(path))
+                self._tar = opened.enter_context(tarfile.open(fileobj=self._file, mode="r:"))
+                self._members = {_name(member.name): member for member in self._tar}
+            except OSError as error:
+                raise SourceError(f"{path}: expected a tar archive, found: {error.strerror or error}") from None
+            except (tarfile.TarError, ContentError, EOFError, UnicodeError, ValueError) as error:
+                raise SourceError(f"{path}: expected a tar archive, found damage ({error})") from None
+            self._opened = opened.pop_all()
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a member for reading."""
+        member = self._find(path)
+        return io.BufferedReader(_Part(self._file, member.offset_data, member.size))
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a member."""
+        return self._find(path).size
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._opened.close()
+
+    def _find(self, path: str) -> tarfile.TarInfo:
+        name = _name(path)
+        for _ in range(_MOST_LINKS):
+            member = self._members.get(name)
+            if member is None:
+                break
+            if member.isreg():
+                return member
+            if member.issym():
+                name = _name(os.path.normpath(PurePosixPath(name).parent / member.linkname))
+            elif member.islnk():
+                name = _name(member.linkname)
+            else:
+                break
+        raise SourceError(f"{self._path}: expected a member \"{path}\", found none")
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, with a position of its own."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._file = file
+        self._position = start
+        self._end = start + size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io.BufferedReader passes
+        self._file.seek(self._position)
+        data = self._file.read(min(len(buffer), self._end - self._position))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    """Open an archive so that it can be read at any place."""
+    file = DirectoryFiles(path.parent).open(path.name) if not path.is_symlink() else path.open("rb")
+    packed = io.BufferedReader(file)  # type: ignore[arg-type]  # an unbuffered file is a raw one
+    compression, stream = open_tar(packed)
+    if compression == "none":
+        return packed
+    plain = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        with packed:
+            shutil.copyfileobj(stream, plain, 1 << 20)
+        plain.seek(0)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def _name(path: str | PurePosixPath) -> str:
+    return str(PurePosixPath(path)).lstrip("/")

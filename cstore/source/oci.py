@@ -1,0 +1,137 @@
+"""OCI image layouts, in a directory or in an archive (spec S1 to S4)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cstore.errors import FormatError, SourceError
+from cstore.index.gojson import decode
+from cstore.model.fields import Fields
+from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, ImageIndex
+from cstore.model.reference import Reference
+from cstore.source.files import ArchiveFiles, DirectoryFiles
+from cstore.source.image import SourceImage, read_blob
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from cstore.model.digest import Digest
+    from cstore.model.platform import Platform
+    from cstore.source.image import Files
+
+__all__ = ["from_archive", "from_directory"]
+
+_TAG = "org.opencontainers.image.ref.name"
+_FULL_NAME = "io.containerd.image.name"
+_LARGEST_INDEX = 8 << 20
+_DEEPEST = 4
+
+
+def from_directory(path: str, tag: str, platform: Platform) -> SourceImage:
+    """Open an image of an OCI layout directory; without a tag it must hold only one.
+
+    Raises:
+        SourceError: no layout, no such image, or none that a store can hold.
+        FormatError: a file of it is malformed.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise SourceError(f"oci:{path}: expected a directory, found none")
+    return _image(DirectoryFiles(root), f"oci:{path}", root, tag, platform)
+
+
+def from_archive(path: str, tag: str, platform: Platform) -> SourceImage:
+    """Open an image of an archived OCI layout; without a tag it must hold only one.
+
+    Raises:
+        SourceError: no archive, no layout in it, no such image, or none that a store can hold.
+        FormatError: a file of it is malformed.
+    """
+    files = ArchiveFiles(Path(path))
+    try:
+        return _image(files, f"oci-archive:{path}", Path(path), tag, platform)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> SourceImage:
+    layout = Fields(_document(files, "oci-layout", at), f"{at}: oci-layout")
+    if (version := layout.text("imageLayoutVersion")) != "1.0.0":
+        raise FormatError(layout.at("imageLayoutVersion"), f'expected "1.0.0", found "{version}"')
+    top = ImageIndex.from_dict(_document(files, "index.json", at), f"{at}: index.json")
+    chosen = _tagged(top, tag, at)
+    names = _names(chosen, path, tag)
+    index: bytes | None = None
+    for _ in range(_DEEPEST):
+        data = read_blob(files, _blob(chosen.digest), chosen.digest, chosen.size, f"{at}: blob {chosen.digest}")
+        value = decode(data, f"{at}: blob {chosen.digest}")
+        if not _is_index(chosen, value):
+            break
+        index = index or data
+        chosen = ImageIndex.from_dict(value, f"{at}: blob {chosen.digest}").choose(platform, at)
+    else:
+        raise SourceError(f"{at}: expected a manifest below at most {_DEEPEST} image indexes, found more of them")
+    config = Descriptor.from_dict(Fields(value, at).raw("config"), f"{at}: manifest.config") if _has_config(value) else None
+    if config is None:
+        raise SourceError(f"{at}: expected the manifest of an image, found media type \"{chosen.media_type}\"")
+    return SourceImage.read(
+        at=at,
+        names=names,
+        manifest=data,
+        index=index,
+        config=read_blob(files, _blob(config.digest), config.digest, config.size, f"{at}: config"),
+        open_blob=partial(_open, files),
+        close=files.close,
+    )
+
+
+def _has_config(value: object) -> bool:
+    return isinstance(value, dict) and ("config" in value or value.get("schemaVersion") == 1)
+
+
+def _tagged(top: ImageIndex, tag: str, at: str) -> Descriptor:
+    there = {item.annotations[_TAG] for item in top.manifests if _TAG in item.annotations}
+    found = [item for item in top.manifests if not tag or item.annotations.get(_TAG) == tag]
+    if len({item.digest for item in found}) == 1:
+        return found[0]
+    tags = ", ".join(sorted(there)) or "none"
+    if tag and not found:
+        raise SourceError(f'{at}: expected an image with the tag "{tag}", found the tags: {tags}')
+    raise SourceError(f"{at}: expected one image, found {len(found)}; name one of the tags: {tags}")
+
+
+def _names(chosen: Descriptor, path: Path, tag: str) -> tuple[str, ...]:
+    """Return the name that the layout gives to an image: a full one, or one made of the file's name and the tag."""
+    tag = tag or chosen.annotations.get(_TAG, "")
+    full = chosen.annotations.get(_FULL_NAME) or (tag if "/" in tag else "")
+    stem = path.name.lower().removesuffix(".tar").removesuffix(".oci")
+    try:
+        return (str(Reference.parse(full or f"localhost/{stem}:{tag or 'latest'}")),)
+    except FormatError:
+        return ()
+
+
+def _is_index(descriptor: Descriptor, value: object) -> bool:
+    if descriptor.media_type in (OCI_INDEX, DOCKER_LIST):
+        return True
+    known = descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
+    return not known and isinstance(value, dict) and "manifests" in value
+
+
+def _document(files: Files, path: str, at: str) -> object:
+    with files.open(path) as file:
+        data = file.read(_LARGEST_INDEX + 1)
+    if len(data) > _LARGEST_INDEX:
+        raise SourceError(f"{at}: {path}: expected up to {_LARGEST_INDEX} bytes, found more")
+    return decode(data, f"{at}: {path}")
+
+
+def _open(files: Files, descriptor: Descriptor) -> IO[bytes]:
+    return files.open(_blob(descriptor.digest))
+
+
+def _blob(digest: Digest) -> str:
+    return f"blobs/{digest.algorithm}/{digest.hex}"
