@@ -15,7 +15,10 @@ from cstore.layer.tarsplit import SplitWriter
 if TYPE_CHECKING:
     from cstore.layer.blob import BlobReader
 
-__all__ = ["Scan", "kept_xattrs", "scan"]
+__all__ = ["UNPRIVILEGED", "Scan", "kept_xattrs", "scan"]
+
+UNPRIVILEGED = "user."
+"""How the names of the extended attributes begin that every owner of a file can set."""
 
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _LABEL = "security.selinux"
@@ -39,6 +42,8 @@ class Scan:
     """The devices that only root can make."""
     dropped_xattrs: int
     """Extended attributes that would tell overlay or SELinux something and are left out (spec X2)."""
+    privileged_xattrs: int
+    """Those that are kept but that only root can set, such as file capabilities."""
     shape: Shape
     tar_split: IO[bytes] = field(repr=False)
 
@@ -46,6 +51,11 @@ class Scan:
     def tar_split_size(self) -> int:
         """Bytes of the tar-split."""
         return self.tar_split.seek(0, 2)
+
+    def open_tar_split(self) -> IO[bytes]:
+        """Return the tar-split at its beginning; it is one file, read by one reader at a time and never closed by it."""
+        self.tar_split.seek(0)
+        return self.tar_split
 
 
 def scan(reader: BlobReader, at: str) -> Scan:
@@ -62,7 +72,7 @@ def scan(reader: BlobReader, at: str) -> Scan:
     shape = ShapeBuilder(at)
     uids: set[int] = set()
     gids: set[int] = set()
-    entries = content = dropped = 0
+    entries = content = dropped = privileged = 0
     devices = []
     tar = TarReader(reader, at, split.raw)
     for entry in tar:
@@ -75,7 +85,10 @@ def scan(reader: BlobReader, at: str) -> Scan:
         content += entry.stored
         uids.add(entry.uid)
         gids.add(entry.gid)
-        dropped += len(entry.xattrs) - len(kept_xattrs(entry))
+        if entry.xattrs:
+            kept = kept_xattrs(entry)
+            dropped += len(entry.xattrs) - len(kept)
+            privileged += sum(not name.startswith(UNPRIVILEGED) for name, _ in kept)
         if entry.kind in (Kind.CHARACTER, Kind.BLOCK) and not entry.is_whiteout:
             devices.append(shown(entry.path))
     _keep_rest(reader, split)
@@ -89,6 +102,7 @@ def scan(reader: BlobReader, at: str) -> Scan:
         content=content,
         devices=tuple(devices),
         dropped_xattrs=dropped,
+        privileged_xattrs=privileged,
         shape=found,
         tar_split=split.finish(),
     )

@@ -144,7 +144,7 @@ class SplitReader:
         return False
 
     def _read_lines(self, file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-        with gzip.GzipFile(fileobj=file) as unpacked:
+        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
             try:
                 lines = io.BufferedReader(unpacked, _CHUNK)  # type: ignore[arg-type]  # a GzipFile reads like a raw stream
                 while line := lines.readline(_LONGEST_LINE):

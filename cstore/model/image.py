@@ -29,7 +29,7 @@ class ImageRecord:
     names_history: tuple[str, ...] = ()
     layer: LayerID | None = None
     """The top layer."""
-    mapped_layers: tuple[str, ...] = ()
+    mapped_layers: tuple[LayerID, ...] = ()
     metadata: str = ""
     big_data_names: tuple[str, ...] = ()
     big_data_sizes: dict[str, int] = field(factory=dict)
@@ -54,7 +54,7 @@ class ImageRecord:
             names=take.texts("names"),
             names_history=take.texts("names-history"),
             layer=parse_layer_id(layer, take.at("layer")) if layer not in (None, "") else None,
-            mapped_layers=take.texts("mapped-layers"),
+            mapped_layers=take.items("mapped-layers", parse_layer_id),
             metadata=take.text_or("metadata", ""),
             big_data_names=take.texts("big-data-names"),
             big_data_sizes=take.mapping("big-data-sizes", whole),

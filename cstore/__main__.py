@@ -1,0 +1,5 @@
+"""`python -m cstore`."""
+
+from cstore.cli import main
+
+main()

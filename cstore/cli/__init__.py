@@ -1,0 +1,61 @@
+"""The command line: the only place that prints, reads the environment and exits."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from cstore import __version__
+from cstore.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main", "program"]
+
+_VERBS = ("add", "remove", "tag", "list", "inspect", "prune", "config", "completion")
+_FAILED = 3
+_INTERRUPTED = 130
+
+
+class _Verbs(click.Group):
+    """The verbs, each loaded from its own module when it is asked for."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _VERBS:
+            return None
+        command: click.Command = import_module(f"cstore.cli.{name}").command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(__version__, prog_name="cstore")
+def program() -> None:
+    """Write, change and check podman additional image stores.
+
+    LOCATION is the directory of a store. SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 fine, 2 usage, 3 error (one sentence on stderr)."""
+    try:
+        program.main(arguments, prog_name="cstore", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except StoreError as error:
+        click.echo(f"cstore: {error}", err=True)
+        sys.exit(_FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("cstore: interrupted; the store is as it was", err=True)
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(_FAILED)

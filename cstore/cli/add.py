@@ -1,0 +1,73 @@
+"""`cstore add`: put images into a store."""
+
+from __future__ import annotations
+
+import click
+
+from cstore.cli import show
+from cstore.model.layout import Form
+from cstore.publish.batch import Batch, Receipt
+
+__all__ = ["command"]
+
+
+@click.command("add")
+@click.argument("location")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--name", help="The image's name in the store; for one SOURCE only.")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of a multi-platform source; this machine's by default.")
+@click.option("--layout", type=click.Choice([form.value for form in Form]), help="The form of a new store; direct by default.")
+@click.option("--dry-run", is_flag=True, help="Verify the images and print the steps, but write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(  # noqa: PLR0913 - one parameter for each option
+    location: str, sources: tuple[str, ...], name: str | None, platform: str | None, layout: str | None, *, dry_run: bool, as_json: bool
+) -> None:
+    """Put the images of all SOURCEs into the store at LOCATION, all together or not at all.
+
+    A store is made where there is none. What is there already is not written again.
+    """
+    if name and len(sources) > 1:
+        raise click.UsageError("--name names one image, so it takes one SOURCE")
+    with show.progress() as progress:
+        batch = Batch(location, form=Form(layout) if layout else None, platform=platform, progress=progress)
+        try:
+            names = [added for source in sources for added in batch.add(source, name=name)]
+            receipt = batch.preview() if dry_run else batch.publish()
+        finally:
+            batch.close()
+    if as_json:
+        click.echo(show.as_json(_dict(receipt, dry_run=dry_run)))
+        return
+    if dry_run:
+        for line in show.delta_lines(receipt.delta):
+            click.echo(line)
+    else:
+        for line in _lines(names, receipt):
+            click.echo(line)
+
+
+def _lines(names: list[str], receipt: Receipt) -> list[str]:
+    if not receipt.delta:
+        return [f"{added}: already there" for added in names]
+    lines = [f"added {added}" for added in names]
+    lines.append(f"{receipt.layers} new layers, {receipt.entries} entries, {show.size(receipt.bytes_written)}; owners: {receipt.owners}")
+    if receipt.devices_left_out:
+        lines.append(f"left out {len(receipt.devices_left_out)} devices that only root can make: {', '.join(receipt.devices_left_out)}")
+    if receipt.xattrs_left_out:
+        lines.append(f"left out {receipt.xattrs_left_out} extended attributes")
+    return lines
+
+
+def _dict(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "names": list(receipt.names),
+        "layers": receipt.layers,
+        "entries": receipt.entries,
+        "bytes": receipt.bytes_written,
+        "owners": receipt.owners,
+        "devices_left_out": list(receipt.devices_left_out),
+        "xattrs_left_out": receipt.xattrs_left_out,
+        **({"steps": [show.step_dict(step) for step in receipt.delta]} if dry_run else {}),
+    }
+
+

@@ -1,0 +1,35 @@
+"""`cstore config`: the storage.conf that makes podman use a store."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from cstore.errors import StoreError
+from cstore.store import Store, place_of
+
+__all__ = ["command"]
+
+_ROOT_PLACES = 'graphroot = "/var/lib/containers/storage"\nrunroot = "/run/containers/storage"\n'
+_FUSE = '\n[storage.options.overlay]\nmount_program = "/usr/bin/fuse-overlayfs"\n'
+
+
+@click.command("config")
+@click.argument("location")
+@click.option("--fuse-overlayfs", is_flag=True, help="For rootless readers of a store that is not theirs.")
+def command(location: str, *, fuse_overlayfs: bool) -> None:
+    """Print the storage.conf with which podman uses the store at LOCATION besides its own.
+
+    It belongs into /etc/containers/storage.conf for root, into ~/.config/containers/storage.conf for a user, or into any file that
+    CONTAINERS_STORAGE_CONF names.
+    """
+    root = place_of(location).absolute()
+    Store.open(root)
+    if "," in str(root) or '"' in str(root) or not str(root).isprintable():
+        raise StoreError(f"{root}: expected a path without commas, quotes and control characters, since podman cannot use one")
+    click.echo(
+        f'[storage]\ndriver = "overlay"\n{_ROOT_PLACES if os.geteuid() == 0 else ""}\n'
+        f'[storage.options]\nadditionalimagestores = ["{root}"]\n{_FUSE if fuse_overlayfs else ""}',
+        nl=False,
+    )

@@ -1,0 +1,78 @@
+"""`cstore list`: what a store holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cstore.cli import show
+from cstore.prune import unreferenced
+from cstore.publish.owners import Owners
+from cstore.store import Store, place_of
+
+if TYPE_CHECKING:
+    from cstore.model.image import ImageRecord
+
+__all__ = ["command"]
+
+_SHORT_ID = 12
+_DAY = 10
+
+
+@click.command("list")
+@click.argument("location")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(location: str, *, as_json: bool) -> None:
+    """List the images of the store at LOCATION, and count its layers."""
+    root = place_of(location)
+    store = Store.open(root)
+    chains = _Chains(store)
+    images = sorted(store.all_images(), key=lambda image: (image.names or ("",))[-1])
+    counts = {
+        "layers": len(chains.sizes),
+        "retired": len(unreferenced(store)),
+        "layout": store.about.form.value,
+        "owners": str(Owners.of(root)),
+    }
+    if as_json:
+        click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))
+        return
+    rows = [("NAME", "IMAGE ID", "CREATED", "SIZE", "LAYERS")]
+    for image in images:
+        size, depth = chains.measure(image)
+        for name in image.names or ("<none>",):
+            rows.append((name, image.id[:_SHORT_ID], image.created.text[:_DAY], show.size(size), str(depth)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(
+        f"{len(images)} images, {counts['layers']} layers of which {counts['retired']} retired; "
+        f"layout {counts['layout']}; owners: {counts['owners']}"
+    )
+
+
+class _Chains:
+    """The layers of a store, each read once."""
+
+    def __init__(self, store: Store) -> None:
+        records = list(store.all_layers())
+        self.sizes = {record.id: record.diff_size for record in records}
+        self._parents = {record.id: record.parent for record in records}
+
+    def measure(self, image: ImageRecord) -> tuple[int, int]:
+        """Return the bytes and the number of an image's layers."""
+        size, seen, layer = 0, set(), image.layer
+        while layer is not None and layer in self.sizes and layer not in seen:
+            seen.add(layer)
+            size += self.sizes[layer]
+            layer = self._parents[layer]
+        return size, len(seen)
+
+
+def _dict(image: ImageRecord, chains: _Chains) -> dict[str, object]:
+    size, depth = chains.measure(image)
+    digest = str(image.digest) if image.digest else None
+    return {"id": image.id, "names": list(image.names), "digest": digest, "created": image.created.text, "size": size, "layers": depth}
+
+

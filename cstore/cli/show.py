@@ -1,0 +1,104 @@
+"""How the verbs show things: sizes, steps, progress, JSON."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.source.fetch import Progress
+
+__all__ = ["as_json", "delta_lines", "progress", "size", "step_dict"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP_SIZE = 1000
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    value = float(count)
+    for unit in _UNITS:
+        if value < _STEP_SIZE or unit == _UNITS[-1]:
+            break
+        value /= _STEP_SIZE
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def as_json(value: object) -> str:
+    """Return a value as one line of JSON."""
+    return orjson.dumps(value).decode()
+
+
+def delta_lines(delta: Delta) -> Iterator[str]:
+    """Yield a line for each step, and one for their sum."""
+    for step in delta:
+        entries = f", {step.entries} entries" if isinstance(step, PutTree) else ""
+        written = f" ({size(step.size)}{entries})" if step.size or entries else ""
+        yield f"{_verb(step)} {step.path}{written}"
+    yield f"{len(delta.steps)} steps, {delta.entries} entries, {size(delta.size)}" if delta else "nothing to do"
+
+
+def step_dict(step: Step) -> dict[str, object]:
+    """Return a step for JSON."""
+    return {"step": _verb(step), "path": step.path, "bytes": step.size, "entries": step.entries if isinstance(step, PutTree) else 1}
+
+
+def _verb(step: Step) -> str:
+    names = {PutTree: "put tree", PutFile: "put file", PutSymlink: "put symlink", ReplaceIndex: "replace index"}
+    return names.get(type(step), "remove")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show how long works go on: as bars on a terminal, as a line for each elsewhere; all of it on stderr."""
+    terminal = sys.stderr.isatty()
+    with _Bars() if terminal else _Lines() as shown:
+        yield shown
+
+
+class _Lines:
+    """A line for each piece of work."""
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return
+
+    def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
+        click.echo(f"{work} {subject} ({size(total)})", err=True)
+        return lambda _size: None
+
+
+class _Bars:
+    """A bar for each piece of work, one below the other."""
+
+    def __init__(self) -> None:
+        self._bar: click._termui_impl.ProgressBar[int] | None = None
+
+    def __enter__(self) -> _Bars:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._end()
+
+    def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
+        self._end()
+        label = f"{work} {subject.removeprefix('sha256:')[:12]} ({size(total)})"
+        self._bar = click.progressbar(length=max(total, 1), label=label, file=sys.stderr, update_min_steps=max(total // 200, 1))
+        self._bar.render_progress()
+        return self._bar.update
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.update(self._bar.length or 0)
+            self._bar.render_finish()
+            self._bar = None

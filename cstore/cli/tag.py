@@ -1,0 +1,25 @@
+"""`cstore tag`: give an image another name."""
+
+from __future__ import annotations
+
+import click
+
+from cstore.publish.batch import publishing
+
+__all__ = ["command"]
+
+
+@click.command("tag")
+@click.argument("location")
+@click.argument("name")
+@click.argument("new_name")
+def command(location: str, name: str, new_name: str) -> None:
+    """Give the image NAME (a name or an ID) in the store at LOCATION also the name NEW_NAME.
+
+    If another image has NEW_NAME, it loses it in the same step.
+    """
+    with publishing(location) as batch:
+        batch.tag(name, new_name)
+    receipt = batch.receipt
+    tagged = receipt.names[0] if receipt else new_name
+    click.echo(f"tagged {name} as {tagged}" if receipt and receipt.delta else f"{tagged}: already there")

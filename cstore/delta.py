@@ -1,0 +1,116 @@
+"""A delta: the ordered steps that change a store. It can be printed, counted, cut short and carried by any publisher."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from cstore.layer.tree import Tree
+
+__all__ = ["Delta", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
+
+
+@frozen(kw_only=True)
+class PutTree:
+    """Put a layer's directory, which nothing names yet; it appears as a whole."""
+
+    path: str
+    tree: Tree
+    """What goes into its `diff`."""
+    files: Mapping[str, bytes]
+    """Small files beside `diff`."""
+    directories: tuple[str, ...]
+    """Empty directories beside `diff`."""
+    entries: int
+    size: int
+    """Bytes of content."""
+
+
+@frozen(kw_only=True)
+class PutFile:
+    """Put a file; one that is there is replaced as a whole."""
+
+    path: str
+    size: int
+    """Its bytes."""
+    open: Callable[[], IO[bytes]] = field(repr=False, eq=False)
+
+
+@frozen(kw_only=True)
+class PutSymlink:
+    """Put a symlink that nothing names yet."""
+
+    path: str
+    target: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of its text."""
+        return len(self.target)
+
+
+@frozen(kw_only=True)
+class ReplaceIndex:
+    """Replace an index as a whole, and then the bytes of its lock, while podman's locks are held."""
+
+    path: str
+    lock_path: str
+    data: bytes = field(repr=False)
+    lock: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the index."""
+        return len(self.data)
+
+
+@frozen(kw_only=True)
+class Remove:
+    """Remove a file, a symlink or a directory with all in it, which no index names any more."""
+
+    path: str
+
+    @property
+    def size(self) -> int:
+        """No bytes are written."""
+        return 0
+
+
+Step = PutTree | PutFile | PutSymlink | ReplaceIndex | Remove
+
+
+@frozen
+class Delta:
+    """Ordered steps; after each of them the store is valid (spec P1)."""
+
+    steps: tuple[Step, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it writes."""
+        return sum(step.size + _beside(step) for step in self.steps)
+
+    @property
+    def entries(self) -> int:
+        """Files, directories and other entries that it writes."""
+        return sum(step.entries if isinstance(step, PutTree) else not isinstance(step, Remove) for step in self.steps)
+
+
+def file_of(path: str, data: bytes) -> PutFile:
+    """Return the step that puts a file with these bytes."""
+    return PutFile(path=path, size=len(data), open=lambda: io.BytesIO(data))
+
+
+def _beside(step: Step) -> int:
+    return sum(map(len, step.files.values())) if isinstance(step, PutTree) else 0

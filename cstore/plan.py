@@ -1,0 +1,253 @@
+"""From what a store holds and what is wanted of it to the delta that makes it so. Nothing is written here, and no clock asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from cstore.errors import FormatError, NotFoundError
+from cstore.index.gojson import encode, rewrite
+from cstore.model.big_data import big_data_of
+from cstore.model.digest import Digest
+from cstore.model.image import ImageRecord
+from cstore.model.reference import Reference
+from cstore.steps import Outcome, delta_of
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping, Sequence, Set
+
+    from cstore.delta import Delta
+    from cstore.model.chain import ImageID, LayerID
+    from cstore.source.fetch import FetchedLayer
+    from cstore.source.image import SourceImage
+    from cstore.store import Ground, Store
+
+__all__ = ["Add", "Change", "Drop", "Tag", "plan"]
+
+
+@frozen(kw_only=True)
+class Add:
+    """An image is to be in the store under these names."""
+
+    image: SourceImage
+    names: tuple[Reference, ...]
+
+
+@frozen(kw_only=True)
+class Tag:
+    """The image with one name is to have another one too."""
+
+    name: str
+    """A name or an ID."""
+    new_name: Reference
+
+
+@frozen(kw_only=True)
+class Drop:
+    """A name is to go, and the image with it if that was its last one."""
+
+    name: str
+
+
+Change = Add | Tag | Drop
+
+
+def plan(
+    store: Store, changes: Sequence[Change], layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: datetime.date
+) -> Delta:
+    """Return the smallest delta after which the changes hold; an empty one if they hold already.
+
+    Names stay unique: one that moves leaves its old image in the same step, and an image that loses its last name goes. Layers
+    that no image uses afterwards are retired as of today, not removed.
+
+    Args:
+        store: what is there.
+        changes: in their order; a later one sees what an earlier one did.
+        layers: the layers that the store lacks.
+        ground: what `store.ground` tells of these layers.
+        today: the day to note for layers that are retired.
+
+    Raises:
+        NotFoundError: a change names an image that is not there.
+        FormatError: a record that must be read is malformed.
+    """
+    draft = _Draft(store)
+    for change in changes:
+        if isinstance(change, Add):
+            draft.add(change.image, change.names)
+        elif isinstance(change, Tag):
+            draft.tag(change.name, change.new_name)
+        else:
+            draft.drop(change.name)
+    return draft.finish(layers, ground, today)
+
+
+@frozen
+class _Edited:
+    """An image's record as it was, and as it is to be: None where there was none, or none is to be."""
+
+    before: ImageRecord | None
+    after: ImageRecord | None
+
+
+class _Draft:
+    """The images as they are to be, with only those read that the changes touch."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._edited: dict[ImageID, _Edited] = {}
+        self._added: list[SourceImage] = []
+        self._big_data: dict[ImageID, dict[str, bytes]] = {}
+
+    def add(self, image: SourceImage, names: Sequence[Reference]) -> None:
+        record = self._current(image.id)
+        wanted = big_data_of(image.manifest.config.digest, image.config_bytes, image.manifest_bytes, image.index_bytes)
+        if record is None:
+            record = ImageRecord(
+                id=image.id,
+                digest=image.digest,
+                layer=image.chain[-1] if image.chain else None,
+                created=image.config.created,
+            )
+        missing = {key: data for key, data in wanted.items() if key not in record.big_data_names}
+        if missing:
+            record = evolve(
+                record,
+                big_data_names=(*record.big_data_names, *missing),
+                big_data_sizes={**record.big_data_sizes, **{key: len(data) for key, data in missing.items()}},
+                big_data_digests={**record.big_data_digests, **{key: Digest.of(data) for key, data in missing.items()}},
+            )
+            self._big_data.setdefault(image.id, {}).update(missing)
+        self._added.append(image)
+        self._set(record)
+        for name in names:
+            self._name(image.id, str(name))
+
+    def tag(self, name: str, new_name: Reference) -> None:
+        self._name(self._find(name).id, str(new_name))
+
+    def drop(self, name: str) -> None:
+        record = self._find(name)
+        if _normalised(name) not in record.names:
+            raise NotFoundError(f'{self._store.root}: expected one of the names of an image, found "{name}", which is its ID or digest')
+        self._unname(record, _normalised(name))
+
+    def finish(self, layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: datetime.date) -> Delta:
+        wanted = {layer for image in self._added if self._current(image.id) for layer in image.chain}
+        new = [layers[layer] for layer in layers if layer in wanted and self._store.layers.raw(layer) is None]
+        gone = [edit.before for edit in self._edited.values() if edit.before and edit.after is None]
+        retired = {layer: day for layer, day in self._store.about.retired.items() if layer not in wanted}
+        for record in gone:
+            for layer in self._unused(record.layer, wanted, retired.keys()):
+                retired[layer] = today
+        changed, added = self._records()
+        return delta_of(
+            self._store,
+            ground,
+            Outcome(
+                layers=new,
+                made=self._made(),
+                big_data={image: items for image, items in self._big_data.items() if self._current(image)},
+                images=self._store.images.edited(changed, added),
+                retired=retired,
+                removed=[record.id for record in gone],
+            ),
+        )
+
+    def _made(self) -> dict[LayerID, str]:
+        """Return when each layer of the added images was made, by their histories; the first image that tells counts."""
+        made: dict[LayerID, str] = {}
+        for image in self._added:
+            for layer, time in zip(image.chain, image.config.layer_times, strict=True):
+                made.setdefault(layer, (time or image.config.created).text)
+        return made
+
+    def _records(self) -> tuple[dict[str, bytes | None], list[bytes]]:
+        changed: dict[str, bytes | None] = {}
+        added = []
+        for identity, edit in self._edited.items():
+            if edit.before == edit.after:
+                continue
+            if edit.before is None:
+                added.append(encode(edit.after.to_dict()) if edit.after else b"")
+            elif edit.after is None:
+                changed[identity] = None
+            else:
+                raw = self._store.images.raw(identity) or b""
+                changed[identity] = rewrite(raw, edit.before.to_dict(), edit.after.to_dict(), self._store.images.place(identity))
+        return changed, added
+
+    def _current(self, identity: ImageID) -> ImageRecord | None:
+        if identity not in self._edited:
+            value = self._store.images.get(identity)
+            record = None if value is None else ImageRecord.from_dict(value, self._store.images.place(identity))
+            if record is None:
+                return None
+            self._edited[identity] = _Edited(record, record)
+        return self._edited[identity].after
+
+    def _set(self, record: ImageRecord, *, gone: bool = False) -> None:
+        edit = self._edited.get(record.id)
+        self._edited[record.id] = _Edited(edit.before if edit else None, None if gone else record)
+
+    def _find(self, wanted: str) -> ImageRecord:
+        name = _normalised(wanted)
+        holder = self._holder(name)
+        if holder is not None:
+            return holder
+        found = self._store.image(wanted)
+        record = self._current(found.id)
+        if record is None or name in found.names:
+            raise NotFoundError(f'{self._store.root}: expected an image "{wanted}", found that an earlier change took it away')
+        return record
+
+    def _holder(self, name: str) -> ImageRecord | None:
+        """Return the image that has a name, as the changes so far leave it."""
+        for edit in self._edited.values():
+            if edit.after and name in edit.after.names:
+                return edit.after
+        held = self._store.holder(name)
+        return None if held is None or held.id in self._edited else held
+
+    def _name(self, identity: ImageID, name: str) -> None:
+        holder = self._holder(name)
+        if holder is not None and holder.id == identity:
+            return
+        if holder is not None:
+            self._unname(holder, name)
+        record = self._current(identity)
+        if record is not None:
+            self._set(evolve(record, names=(name, *record.names)))
+
+    def _unname(self, record: ImageRecord, name: str) -> None:
+        self._current(record.id)
+        left = tuple(other for other in record.names if other != name)
+        self._set(evolve(record, names=left), gone=not left)
+
+    def _unused(self, top: LayerID | None, wanted: Set[LayerID], retired: Set[LayerID]) -> list[LayerID]:
+        """Return the layers from this one down that no image and no other layer in use needs any more."""
+        unused: list[LayerID] = []
+        while top is not None and top not in wanted and not self._is_used(top, {*retired, *unused}):
+            record = self._store.layer(top)
+            if record is None or top in unused:
+                break
+            unused.append(top)
+            top = record.parent
+        return unused
+
+    def _is_used(self, layer: LayerID, retired: Set[LayerID]) -> bool:
+        for value in self._store.images.mentioning(layer):
+            edit = self._edited.get(value["id"])
+            is_there = edit is None or edit.after is not None
+            if is_there and (value.get("layer") == layer or layer in (value.get("mapped-layers") or ())):
+                return True
+        return any(value.get("parent") == layer and value["id"] not in retired for value in self._store.layers.mentioning(layer))
+
+
+def _normalised(name: str) -> str:
+    try:
+        return str(Reference.parse(name))
+    except FormatError:
+        return name

@@ -1,0 +1,76 @@
+"""Removing layers that were retired longer ago than the grace period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.steps import pruning
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Mapping
+
+    from cstore.delta import Delta
+    from cstore.model.chain import LayerID
+    from cstore.store import Store
+
+__all__ = ["plan_prune", "unreferenced"]
+
+
+def unreferenced(store: Store) -> dict[LayerID, LayerID | None]:
+    """Return the layers that no image needs, directly or below another layer, each with its parent.
+
+    Raises:
+        FormatError: a record is malformed.
+    """
+    parents = {record.id: record.parent for record in store.all_layers()}
+    used: set[LayerID] = set()
+    for image in store.all_images():
+        for top in (image.layer, *image.mapped_layers):
+            layer = top
+            while layer is not None and layer in parents and layer not in used:
+                used.add(layer)
+                layer = parents[layer]
+    return {layer: parent for layer, parent in parents.items() if layer not in used}
+
+
+def plan_prune(store: Store, grace: datetime.timedelta, today: datetime.date) -> Delta:
+    """Return the delta that removes the layers which were retired at least `grace` ago, and all that was theirs.
+
+    A layer that nobody needs and that was never noted as retired is noted as of today. One on which another layer still builds
+    stays as long as that one.
+
+    Args:
+        store: what is there.
+        grace: how long readers may still build on a retired layer, in whole days.
+        today: the day to count from.
+
+    Raises:
+        FormatError: a record is malformed, or a layer to remove has no link.
+    """
+    unused = unreferenced(store)
+    since = {layer: store.about.retired.get(layer, today) for layer in unused}
+    kept: set[LayerID] = set()
+    for layer in unused:
+        if today - since[layer] < grace:
+            _keep_chain(layer, unused, kept)
+    doomed = _children_first({layer: parent for layer, parent in unused.items() if layer not in kept})
+    return pruning(store, doomed, {layer: since[layer] for layer in unused if layer in kept})
+
+
+def _keep_chain(layer: LayerID | None, unused: Mapping[LayerID, LayerID | None], kept: set[LayerID]) -> None:
+    while layer is not None and layer in unused and layer not in kept:
+        kept.add(layer)
+        layer = unused[layer]
+
+
+def _children_first(parents: Mapping[LayerID, LayerID | None]) -> list[LayerID]:
+    """Return the layers so that each comes before its parent."""
+
+    def depth(layer: LayerID) -> int:
+        above: list[LayerID] = [layer]
+        while (parent := parents.get(above[-1])) is not None and parent in parents and parent not in above:
+            above.append(parent)
+        return len(above)
+
+    return sorted(parents, key=lambda layer: (-depth(layer), layer))

@@ -1,0 +1,1 @@
+"""Publishers: they carry deltas into stores."""

@@ -1,0 +1,219 @@
+"""A batch of changes to one store, published together."""
+
+from __future__ import annotations
+
+import datetime
+import platform as machine
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from cstore.delta import Delta, PutTree
+from cstore.errors import SourceError, StoreError
+from cstore.model.about import About
+from cstore.model.layout import Form
+from cstore.model.platform import Platform
+from cstore.model.reference import Reference
+from cstore.plan import Add, Change, Drop, Tag, plan
+from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
+from cstore.publish.owners import Owners
+from cstore.source import open_source
+from cstore.source.fetch import Fetcher, silent
+from cstore.store import Store, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cstore.source.fetch import Progress
+
+__all__ = ["Batch", "Receipt", "publishing"]
+
+
+@frozen(kw_only=True)
+class Receipt:
+    """What was published."""
+
+    delta: Delta = field(repr=False)
+    names: tuple[str, ...]
+    """Under which names images were added or tagged, in order."""
+    layers: int
+    """New layers."""
+    entries: int
+    """Entries written."""
+    bytes_written: int
+    owners: str
+    """Whose the files are."""
+    devices_left_out: tuple[str, ...]
+    """Devices that only root could have made."""
+    xattrs_left_out: int
+    """Extended attributes that would have told overlay or SELinux something."""
+    revision: int | None = None
+    """The revision of the repository; None in a plain directory."""
+
+
+class Batch:
+    """Changes that are to be published together. Nothing is written before `publish`, and then all or nothing.
+
+    Args:
+        location: the store's directory. Where none is, or an empty one, a store is made if an image is added.
+        form: the form of a new store; None takes the one that is there, or else direct.
+        platform: which image to take where a source has several; None takes this machine's.
+        today: the day to note for layers that are retired; None asks the clock.
+        progress: is told of blobs that are read and trees that are written.
+
+    Raises:
+        FormatError: the platform is malformed.
+    """
+
+    def __init__(
+        self,
+        location: Path | str,
+        *,
+        form: Form | None = None,
+        platform: str | None = None,
+        today: datetime.date | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._root = place_of(location)
+        self._form = form
+        self._asked = Platform.parse(platform) if platform else None
+        self._platform = self._asked or Platform.of_machine(machine.machine())
+        self._today = today or datetime.datetime.now(tz=datetime.timezone.utc).date()
+        self._progress = progress
+        self._changes: list[Change] = []
+        self._fetcher = Fetcher(progress)
+        self._opened = ExitStack()
+        self.receipt: Receipt | None = None
+        """What was published; None before that."""
+
+    def add(self, source: str, *, name: str | None = None) -> tuple[str, ...]:
+        """Have an image in the store, and return its names.
+
+        Args:
+            source: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`.
+            name: its name in the store; None takes those that the source gives.
+
+        Raises:
+            SourceError: no such image, one that a store cannot hold, or one without a name.
+            ContentError: its manifest or config is not what its digest says.
+            FormatError: its manifest, config or name is malformed.
+        """
+        wanted = (Reference.parse(name),) if name else ()
+        image = open_source(source, self._platform, asked=self._asked is not None)
+        self._opened.callback(image.close)
+        names = wanted or tuple(Reference.parse(given) for given in image.names)
+        if not names:
+            raise SourceError(f"{source}: expected a name for the image, found none in the source; give it one")
+        self._changes.append(Add(image=image, names=names))
+        return tuple(map(str, names))
+
+    def tag(self, name: str, new_name: str) -> None:
+        """Give another name to an image; whichever image has that name now loses it.
+
+        Raises:
+            FormatError: the new name is malformed.
+        """
+        self._changes.append(Tag(name=name, new_name=Reference.parse(new_name)))
+
+    def remove(self, name: str) -> None:
+        """Take a name away; an image that loses its last name goes, and its layers are retired."""
+        self._changes.append(Drop(name=name))
+
+    def plan(self) -> Delta:
+        """Return the delta that `publish` would carry out now; it reads all layers that the store lacks.
+
+        Raises:
+            StoreError: as `publish` does, but for what only writing shows.
+        """
+        store = self._read()
+        adds = [change for change in self._changes if isinstance(change, Add)]
+        for change in adds:
+            self._fetcher.fetch(change.image, store)
+        layers = self._fetcher.layers
+        lacking = [layers[layer] for change in adds for layer in change.image.chain if store.layers.raw(layer) is None]
+        ground = store.ground({layer.id: layer.parent for layer in lacking})
+        return plan(store, self._changes, layers, ground, self._today)
+
+    def publish(self) -> Receipt:
+        """Carry out all changes, and return what was done.
+
+        Raises:
+            NotFoundError: a change names an image that is not there.
+            ContentError: a layer is not what manifest and config promise, is damaged, or holds what no tree can.
+            SourceError: a source lacks a blob.
+            PublishError: the store cannot be written.
+            StoreError: there is something else than a store at the location, or one of another form.
+            FormatError: the store is damaged.
+        """
+        delta = self.plan()
+        if delta or is_interrupted(self._root):
+            with writing(self._root):
+                delta = self.plan()
+                apply(delta, self._root, self._progress)
+        self.receipt = self._receipt(delta)
+        return self.receipt
+
+    def preview(self) -> Receipt:
+        """Return what `publish` would do now, without writing anything.
+
+        Raises:
+            StoreError: as `publish` does, but for what only writing shows.
+        """
+        return self._receipt(self.plan())
+
+    def close(self) -> None:
+        """Let go of all sources."""
+        self._opened.close()
+
+    def _read(self) -> Store:
+        if any(isinstance(change, Add) for change in self._changes) and is_vacant(self._root):
+            return Store.new(self._root, About(form=self._form or Form.DIRECT))
+        store = Store.open(self._root)
+        if self._form not in (None, store.about.form):
+            raise StoreError(f"{self._root}: expected a store of the form {self._form.value}, found one of {store.about.form.value}")
+        return store
+
+    def _receipt(self, delta: Delta) -> Receipt:
+        owners = Owners.of(self._root)
+        trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
+        scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees]
+        privileged = 0 if owners.as_in_image else sum(scan.privileged_xattrs for scan in scans)
+        return Receipt(
+            delta=delta,
+            names=tuple(str(name) for change in self._changes for name in _named(change)),
+            layers=len(trees),
+            entries=delta.entries,
+            bytes_written=delta.size,
+            owners=str(owners),
+            devices_left_out=() if owners.as_in_image else tuple(device for scan in scans for device in scan.devices),
+            xattrs_left_out=sum(scan.dropped_xattrs for scan in scans) + privileged,
+        )
+
+
+@contextmanager
+def publishing(
+    location: Path | str,
+    *,
+    form: Form | None = None,
+    platform: str | None = None,
+    today: datetime.date | None = None,
+    progress: Progress = silent,
+) -> Iterator[Batch]:
+    """Collect changes in the body of a `with`, and publish them together on leaving it; after an exception nothing is written.
+
+    The arguments, and what publishing raises, are those of `Batch` and `Batch.publish`.
+    """
+    batch = Batch(location, form=form, platform=platform, today=today, progress=progress)
+    try:
+        yield batch
+        batch.publish()
+    finally:
+        batch.close()
+
+
+def _named(change: Change) -> tuple[Reference, ...]:
+    if isinstance(change, Add):
+        return change.names
+    return (change.new_name,) if isinstance(change, Tag) else ()

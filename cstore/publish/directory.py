@@ -1,0 +1,183 @@
+"""The publisher of stores in plain directories: local disk, NFS, a USB stick."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+from cstore.errors import PublishError
+from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK
+from cstore.publish.journal import Journal, clear, recover
+from cstore.publish.locks import exclusive, take
+from cstore.publish.owners import Owners
+from cstore.publish.writer import LOCK, WORK, Writer
+from cstore.source.fetch import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+__all__ = ["apply", "is_interrupted", "is_vacant", "writing"]
+
+PATIENCE = 120.0
+"""Seconds to wait for another writer, or for a podman that holds its locks."""
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Be the only writer of a store, after what an interrupted writer left is undone or finished.
+
+    The directory is made if its parent exists. What this needs in it is gone afterwards.
+
+    Raises:
+        PublishError: another writer is at work, or the directory cannot be written.
+        FormatError: the journal of an interrupted run is damaged.
+    """
+    with _as_publish_errors(root):
+        made = not root.exists()
+        if made:
+            root.mkdir()
+        try:
+            with _sole(root):
+                recover(Writer(root, Owners.of(root)))
+                yield
+        finally:
+            if made:
+                with suppress(OSError):
+                    root.rmdir()
+
+
+def is_interrupted(root: Path) -> bool:
+    """Whether a writer is at work in a store, or was interrupted there."""
+    return os.path.lexists(root / WORK)
+
+
+def is_vacant(root: Path) -> bool:
+    """Whether a store can be made here: nothing is there, or an empty directory, or what an interrupted writer began.
+
+    Raises:
+        PublishError: nothing is there, and no directory above it.
+    """
+    if not root.exists():
+        if not root.parent.is_dir():
+            raise PublishError(f"{root}: expected a directory above it, found none")
+        return True
+    return root.is_dir() and {place.name for place in root.iterdir()} <= {WORK}
+
+
+def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
+    """Carry out the steps of a delta in a directory.
+
+    On a clean return all of it is there and on the disk. When it raises, the store holds what it held before.
+
+    Args:
+        delta: the steps; an empty delta writes nothing.
+        root: the store's directory; the caller is its only writer (see `writing`).
+        progress: is told of each tree that is written.
+
+    Raises:
+        PublishError: the file system refused: no space, no permission, or something else is at a path of the store.
+        ContentError: a blob changed after it was verified.
+    """
+    if not delta:
+        return
+    writer = Writer(root, Owners.of(root))
+    with _as_publish_errors(root):
+        _check_space(delta, root)
+        writer.put_directory(WORK)
+        recover(writer)
+        Journal.of(delta, root).write(root)
+        try:
+            for step in delta:
+                _carry_out(step, writer, progress)
+            writer.sync()
+            clear(writer)
+        except BaseException:
+            recover(writer)
+            raise
+        finally:
+            with suppress(OSError):
+                (root / WORK).rmdir()
+
+
+def _carry_out(step: Step, writer: Writer, progress: Progress) -> None:
+    if isinstance(step, PutTree):
+        writer.put_tree(step, progress("unpacking", step.path.rpartition("/")[2], step.size))
+    elif isinstance(step, PutFile):
+        writer.put_file(step.path, step.open())
+    elif isinstance(step, PutSymlink):
+        writer.put_symlink(step.path, step.target)
+    elif isinstance(step, ReplaceIndex):
+        _replace_index(step, writer)
+    else:
+        writer.remove(step.path)
+
+
+def _replace_index(step: ReplaceIndex, writer: Writer) -> None:
+    """Replace an index while podman waits; all that it names is on the disk before."""
+    writer.sync()
+    with ExitStack() as held:
+        for lock in (LAYERS_LOCK, IMAGES_LOCK):
+            if (writer.root / lock).exists():
+                held.enter_context(exclusive(writer.root / lock, PATIENCE))
+        writer.put_index(step.path, step.data)
+        writer.put_lock(step.lock_path, step.lock)
+
+
+@contextmanager
+def _sole(root: Path) -> Iterator[None]:
+    """Hold the lock in the work directory; both are made for the time, and go when it ends."""
+    work = root / WORK
+    file = None
+    while file is None:
+        file = _locked(work)
+    try:
+        yield
+    finally:
+        (work / LOCK).unlink()
+        with suppress(OSError):
+            work.rmdir()
+        os.close(file)
+
+
+def _locked(work: Path) -> int | None:
+    """Return the open and locked lock file, None where its former holder took it away meanwhile."""
+    work.mkdir(exist_ok=True)
+    try:
+        file = os.open(work / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        take(file, work / LOCK, PATIENCE)
+        if os.path.samestat(os.fstat(file), (work / LOCK).lstat()):
+            return file
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
+
+
+def _check_space(delta: Delta, root: Path) -> None:
+    disk = os.statvfs(root)
+    free = disk.f_bavail * disk.f_frsize
+    if delta.size > free:
+        raise PublishError(f"{root}: expected {delta.size} bytes of free space, found {free}")
+
+
+@contextmanager
+def _as_publish_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = os.fsdecode(error.filename) if error.filename is not None else str(root)
+        reason = error.strerror or str(error)
+        if error.errno == errno.ENOSPC:
+            reason = "no space is left on the device"
+        raise PublishError(f"{place}: expected to write the store, found: {reason}") from error

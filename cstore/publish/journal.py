@@ -1,0 +1,172 @@
+"""The journal of a delta under way, from which an interrupted one is undone, or finished where it had taken effect.
+
+It lies in the store's work directory with the former versions of the files that the delta replaces (spec P3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from attrs import asdict, frozen
+
+from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
+from cstore.errors import FormatError
+from cstore.index.gojson import decode, encode
+from cstore.model.fields import Fields, text
+from cstore.publish.writer import LOCK, WORK, delete
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cstore.publish.writer import Writer
+
+__all__ = ["Journal", "clear", "recover"]
+
+_NAME = "journal"
+_VERSION = 1
+
+
+@frozen(kw_only=True)
+class Journal:
+    """What one delta puts, replaces and removes, and how to see whether it took effect."""
+
+    puts: tuple[str, ...]
+    """Paths that are new."""
+    replaced: tuple[str, ...]
+    """Paths of files that get a new content."""
+    removes: tuple[str, ...]
+    old_locks: dict[str, str]
+    """Locks that are rewritten, with their former bytes in hexadecimal."""
+    new_locks: dict[str, str]
+    decisive: str
+    """The path of the file that, once it has its new content, makes the delta effective; empty where none does."""
+    sha256: str
+    """Of that content, in hexadecimal."""
+    directories: tuple[str, ...]
+    """Directories that do not exist before the delta, outer ones first."""
+
+    @classmethod
+    def of(cls, delta: Delta, root: Path) -> Self:
+        """Return the journal of a delta that is about to be applied."""
+        written = list(dict.fromkeys(step.path for step in delta if not isinstance(step, Remove)))
+        replaced = [path for path in written if (root / path).is_file() and not (root / path).is_symlink()]
+        indexes = [step for step in delta if isinstance(step, ReplaceIndex)]
+        locks = {step.lock_path: step.lock.hex() for step in indexes}
+        files = [step for step in delta if isinstance(step, PutFile)]
+        decisive = indexes[-1] if indexes else files[-1] if files else None
+        data = decisive.data if isinstance(decisive, ReplaceIndex) else decisive.open().read() if decisive else b""
+        above = {path[: match.start()] for path in [*written, *locks] for match in re.finditer("/", path)}
+        return cls(
+            puts=tuple(path for path in [*written, *locks] if path not in replaced and not (path in locks and (root / path).exists())),
+            replaced=tuple(replaced),
+            removes=tuple(step.path for step in delta if isinstance(step, Remove)),
+            old_locks={path: (root / path).read_bytes().hex() for path in locks if (root / path).exists()},
+            new_locks=locks,
+            decisive=decisive.path if decisive else "",
+            sha256=hashlib.sha256(data).hexdigest(),
+            directories=tuple(sorted(path for path in above if not os.path.lexists(root / path))),
+        )
+
+    def write(self, root: Path) -> None:
+        """Write the journal, and keep the files that will be replaced, before the first step."""
+        work = root / WORK
+        for number, path in enumerate(self.replaced):
+            os.link(root / path, work / f"old-{number}", follow_symlinks=False)
+        new = work / "journal-new"
+        with new.open("xb") as file:
+            file.write(encode({"version": _VERSION, **asdict(self)}))
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(work / _NAME)
+
+    @classmethod
+    def read(cls, root: Path) -> Self | None:
+        """Return the journal of an interrupted run, None where it had not begun.
+
+        Raises:
+            FormatError: the journal is damaged.
+        """
+        at = f"{WORK}/{_NAME}"
+        try:
+            data = (root / WORK / _NAME).read_bytes()
+        except FileNotFoundError:
+            return None
+        take = Fields(decode(data, at), at)
+        if take.count("version") != _VERSION:
+            raise FormatError(at, "expected version 1, found another: finish with the cstore that wrote it")
+        return cls(
+            puts=take.items("puts", _inside),
+            replaced=take.items("replaced", _inside),
+            removes=take.items("removes", _inside),
+            old_locks=take.mapping("old_locks", text),
+            new_locks=take.mapping("new_locks", text),
+            decisive=take.text("decisive"),
+            sha256=take.text("sha256"),
+            directories=take.items("directories", _inside),
+        )
+
+    def took_effect(self, root: Path) -> bool:
+        """Whether the decisive file has its new content."""
+        try:
+            return bool(self.decisive) and hashlib.sha256((root / self.decisive).read_bytes()).hexdigest() == self.sha256
+        except OSError:
+            return False
+
+    def undo(self, writer: Writer) -> None:
+        """Make the store what it was before the delta."""
+        for number, path in enumerate(self.replaced):
+            old = writer.root / WORK / f"old-{number}"
+            if old.exists():
+                old.rename(writer.root / path)
+        for path, lock in self.old_locks.items():
+            writer.put_lock(path, bytes.fromhex(lock))
+        for path in reversed(self.puts):
+            writer.remove(path)
+        for path in reversed(self.directories):
+            with suppress(OSError):
+                (writer.root / path).rmdir()
+
+    def finish(self, writer: Writer) -> None:
+        """Carry out what is left of a delta that took effect."""
+        for path, lock in self.new_locks.items():
+            writer.put_lock(path, bytes.fromhex(lock))
+        for path in self.removes:
+            writer.remove(path)
+
+
+def recover(writer: Writer) -> None:
+    """Undo or finish what an interrupted run left, and clear the work directory; do nothing where there is none.
+
+    Raises:
+        FormatError: the journal is damaged.
+    """
+    work = writer.root / WORK
+    if not work.is_dir():
+        return
+    journal = Journal.read(writer.root)
+    if journal is not None:
+        if journal.took_effect(writer.root):
+            journal.finish(writer)
+        else:
+            journal.undo(writer)
+    clear(writer)
+
+
+def clear(writer: Writer) -> None:
+    """Empty the work directory, the journal first; only the lock stays."""
+    work = writer.root / WORK
+    (work / _NAME).unlink(missing_ok=True)
+    for left in work.iterdir():
+        if left.name != LOCK:
+            delete(left)
+
+
+def _inside(value: object, at: str) -> str:
+    path = text(value, at)
+    if path.startswith("/") or not path or ".." in path.split("/"):
+        raise FormatError(at, f'expected a path inside the store, found "{path}"')
+    return path

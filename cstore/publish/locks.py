@@ -1,0 +1,68 @@
+"""Locks: podman's, around the steps that change an index, and cstore's own, that lets one writer at a time into a store."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cstore.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["exclusive", "take"]
+
+_FLOCK = "hhqqi4x"
+_PAUSE = 0.01
+
+
+@contextmanager
+def exclusive(path: Path, patience: float) -> Iterator[None]:
+    """Hold a lock file exclusively; podman's readers and writers on this machine wait meanwhile (spec K1).
+
+    The lock is one of the open file, not of the process: it goes when the process dies, and reading the store meanwhile does not
+    lose it.
+
+    Args:
+        path: the lock file, which must exist.
+        patience: seconds to wait for those who hold it.
+
+    Raises:
+        PublishError: somebody held it all that time, or it cannot be opened.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise PublishError(f"{path}: expected a lock file that can be written, found: {error.strerror}") from None
+    try:
+        take(file, path, patience)
+        yield
+    finally:
+        os.close(file)
+
+
+def take(file: int, path: Path, patience: float) -> None:
+    """Lock an open file exclusively, until it is closed.
+
+    Raises:
+        PublishError: somebody held it all that time, or the file system knows no locks.
+    """
+    request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise PublishError(f"{path}: expected a file system with locks, found: {error.strerror}") from None
+            if time.monotonic() >= end:
+                raise PublishError(f"{path}: expected the lock within {patience:g} seconds, found it held by another program") from None
+            time.sleep(_PAUSE)
+        else:
+            return

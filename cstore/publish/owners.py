@@ -1,0 +1,46 @@
+"""Whose the files of a store are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Owners"]
+
+
+@frozen
+class Owners:
+    """Either each file has the owner that its image gives to it, or all files belong to one user (spec F8).
+
+    Only root can give files away and make devices. A store that belongs to a plain user stays all his, whoever adds to it, so that
+    his rootless podman can run it.
+    """
+
+    one: tuple[int, int] | None
+    """The user and group to whom all files belong; None where the images tell."""
+
+    @classmethod
+    def of(cls, root: Path) -> Owners:
+        """Return what holds for a store at this place, by the owner of its directory or of the nearest one above it that exists."""
+        user, group = os.geteuid(), os.getegid()
+        place = root.absolute()
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if user != 0:
+            return cls((user, group))
+        there = place.stat()
+        is_users_store = place == root.absolute() and there.st_uid != 0
+        return cls((there.st_uid, there.st_gid) if is_users_store else None)
+
+    @property
+    def as_in_image(self) -> bool:
+        """Whether files have the owners that their images give to them, and devices are made."""
+        return self.one is None
+
+    def __str__(self) -> str:
+        return "as in the images" if self.one is None else f"all files belong to user {self.one[0]}, devices are left out"

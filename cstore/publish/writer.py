@@ -1,0 +1,173 @@
+"""The one place that writes files of a store: each appears whole, with its final mode, or not at all."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import stat
+from typing import IO, TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.errors import PublishError
+from cstore.publish.tree import write_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cstore.delta import PutTree
+    from cstore.publish.owners import Owners
+
+__all__ = ["LOCK", "WORK", "Writer", "delete"]
+
+WORK = ".cstore-work"
+"""Where things are made before they are moved to their place, and the journal lies; there only while somebody writes."""
+
+LOCK = "lock"
+"""In the work directory: the file that a writer holds locked."""
+
+_DIRECTORY_MODE = 0o755
+_FILE_MODE = 0o644
+_CHUNK = 1 << 20
+
+
+@frozen
+class Writer:
+    """Writes below one store. Paths are relative to it, with `/` between their parts.
+
+    Nothing is written through a symlink: where a directory of the store is one, that is an error.
+    """
+
+    root: Path
+    owners: Owners
+
+    def put_directory(self, path: str) -> None:
+        """See that a directory is there, and those above it."""
+        place = self.root
+        for part in ["", *path.split("/")] if path else [""]:
+            place = place / part
+            try:
+                mode = place.lstat().st_mode
+            except FileNotFoundError:
+                place.mkdir()
+                self._finish(place, _DIRECTORY_MODE)
+                continue
+            if not stat.S_ISDIR(mode) and place != self.root:
+                raise PublishError(f"{place}: expected a directory of the store, found something else")
+
+    def put_file(self, path: str, content: IO[bytes]) -> None:
+        """Put a file; one that is there is replaced as a whole. The content is read to its end, and not closed."""
+        new = self._work("file")
+        with new.open("xb") as file:
+            shutil.copyfileobj(content, file, _CHUNK)
+        self._finish(new, _FILE_MODE)
+        self._move(new, path)
+
+    def put_index(self, path: str, data: bytes) -> None:
+        """Replace an index as a whole; on return it is on the disk under its name."""
+        new = self._work("index")
+        with new.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._finish(new, _FILE_MODE)
+        self._move(new, path)
+        _sync_directory(self.root / path.rpartition("/")[0])
+
+    def put_symlink(self, path: str, target: str) -> None:
+        """Put a symlink; one that is there is replaced."""
+        new = self._work("symlink")
+        new.symlink_to(target)
+        if self.owners.one and os.geteuid() == 0:
+            os.chown(new, *self.owners.one, follow_symlinks=False)
+        self._move(new, path)
+
+    def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
+        """Put a layer's directory; what an interrupted run left at its place gives way."""
+        new = self._work("tree")
+        (new / "diff").mkdir(parents=True)
+        for name, data in step.files.items():
+            (new / name).write_bytes(data)
+            self._finish(new / name, _FILE_MODE)
+        for name in step.directories:
+            (new / name).mkdir()
+            self._finish(new / name, _DIRECTORY_MODE)
+        top = os.open(new / "diff", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            write_tree(step.tree.walk(), top, self.owners, advance)
+        finally:
+            os.close(top)
+        self._finish(new, _DIRECTORY_MODE)
+        self.remove(step.path)
+        self._move(new, step.path)
+
+    def put_lock(self, path: str, data: bytes) -> None:
+        """Write the bytes of a lock in place: those who hold it keep holding the same file."""
+        if not (self.root / path).exists():
+            self.put_directory(path.rpartition("/")[0])
+            handle = os.open(self.root / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
+        else:
+            handle = os.open(self.root / path, os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.pwrite(handle, data, 0)
+            os.ftruncate(handle, len(data))
+        finally:
+            os.close(handle)
+        self._finish(self.root / path, _FILE_MODE)
+
+    def remove(self, path: str) -> None:
+        """Remove whatever is at a path, if anything is; it is gone at once, though deleting a large tree takes its time."""
+        place = self.root / path
+        if not os.path.lexists(place):
+            return
+        old = self._work("removed")
+        place.rename(old)
+        delete(old)
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk: one call for the many files of a tree."""
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(self.root))
+        finally:
+            os.close(handle)
+
+    def _work(self, name: str) -> Path:
+        place = self.root / WORK / name
+        if os.path.lexists(place):
+            delete(place)
+        return place
+
+    def _move(self, new: Path, path: str) -> None:
+        directory = path.rpartition("/")[0]
+        self.put_directory(directory)
+        new.rename(self.root / path)
+
+    def _finish(self, place: Path, mode: int) -> None:
+        if self.owners.one and os.geteuid() == 0:
+            os.chown(place, *self.owners.one)
+        place.chmod(mode)
+
+
+def delete(place: Path) -> None:
+    """Delete a file or a whole tree, also where a plain user's own directories refuse it by their mode."""
+    if not place.is_dir() or place.is_symlink():
+        place.unlink()
+        return
+    if os.geteuid() != 0:
+        for directory, _, _ in os.walk(place):
+            os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101 - a path that os.walk gives is text
+    shutil.rmtree(place)
+
+
+def _sync_directory(place: Path) -> None:
+    """Return when the names in a directory are on the disk."""
+    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,134 @@
+"""Images made ready for a store: each layer that the store lacks is read once and verified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+from cstore.layer.below import NOTHING, look
+from cstore.layer.blob import BlobReader
+from cstore.layer.scan import scan
+from cstore.layer.tar import TarReader
+from cstore.layer.tarsplit import SplitReader
+from cstore.layer.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cstore.layer.below import Below
+    from cstore.layer.entry import Entry
+    from cstore.layer.scan import Scan
+    from cstore.layer.shape import Shape
+    from cstore.model.chain import LayerID
+    from cstore.model.digest import Digest
+    from cstore.model.manifest import Descriptor
+    from cstore.source.image import SourceImage
+    from cstore.store import Store
+
+__all__ = ["FetchedLayer", "Fetcher", "Progress", "silent"]
+
+
+class Progress(Protocol):
+    """Is told how a long work goes on."""
+
+    def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
+        """Begin a piece of work of so many bytes; what is returned is called with the number of bytes of each step."""
+        ...
+
+
+def silent(_work: str, _subject: str, _total: int) -> Callable[[int], object]:
+    """Tell nobody how a work goes on."""
+    return lambda _size: None
+
+
+@frozen(kw_only=True)
+class FetchedLayer:
+    """A layer that was read from its blob and verified."""
+
+    id: LayerID
+    parent: LayerID | None
+    diff_id: Digest
+    descriptor: Descriptor
+    scan: Scan
+    tree: Tree
+
+
+class Fetcher:
+    """Fetches the layers of images, each once however many images share it.
+
+    Args:
+        progress: is told of each blob that is read.
+    """
+
+    def __init__(self, progress: Progress = silent) -> None:
+        self._progress = progress
+        self._scans: dict[LayerID, Scan] = {}
+        self.layers: dict[LayerID, FetchedLayer] = {}
+
+    def fetch(self, image: SourceImage, store: Store) -> None:
+        """Fetch the layers of an image that neither the store nor this fetcher has, base first.
+
+        Raises:
+            ContentError: a blob is not what manifest and config promise, is damaged, or holds what no tree can.
+            SourceError: the source lacks a blob.
+        """
+        for number, layer in enumerate(image.chain):
+            if store.layers.raw(layer) is None and layer not in self.layers:
+                self.layers[layer] = self._fetch(image, number, store)
+
+    def _fetch(self, image: SourceImage, number: int, store: Store) -> FetchedLayer:
+        layer = image.chain[number]
+        found = self._scan(image, number)
+        return FetchedLayer(
+            id=layer,
+            parent=image.chain[number - 1] if number else None,
+            diff_id=image.config.diff_ids[number],
+            descriptor=image.manifest.layers[number],
+            scan=found,
+            tree=Tree(
+                at=_place(image, number),
+                shape=found.shape,
+                below=self._below(image, number, found.shape, store),
+                open=lambda: _reader(image, number),
+            ),
+        )
+
+    def _scan(self, image: SourceImage, number: int) -> Scan:
+        layer = image.chain[number]
+        if layer not in self._scans:
+            descriptor = image.manifest.layers[number]
+            advance = self._progress("verifying", str(descriptor.digest), descriptor.size)
+            reader = _reader(image, number, advance)
+            try:
+                self._scans[layer] = scan(reader, _place(image, number))
+            finally:
+                reader.close()
+        return self._scans[layer]
+
+    def _below(self, image: SourceImage, number: int, shape: Shape, store: Store) -> Below:
+        if not number or not (shape.inherited or shape.opaque):
+            return NOTHING
+        layers = (self._entries(image, below, store) for below in range(number - 1, -1, -1))
+        return look(layers, shape.inherited, shape.opaque)
+
+    def _entries(self, image: SourceImage, number: int, store: Store) -> Iterator[Entry]:
+        """Yield the members of a layer below: from its tar-split, or else from its blob."""
+        layer = image.chain[number]
+        at = _place(image, number)
+        kept = store.tar_split(layer) if layer not in self._scans else None
+        if kept is not None:
+            with kept:
+                yield from TarReader(SplitReader(kept, f"{layer}.tar-split.gz"), at)
+            return
+        made = self._scan(image, number).open_tar_split()
+        yield from TarReader(SplitReader(made, f"{at}: tar-split"), at)
+
+
+def _reader(image: SourceImage, number: int, advance: Callable[[int], object] = lambda _size: None) -> BlobReader:
+    descriptor = image.manifest.layers[number]
+    return BlobReader(image.open_blob(descriptor), descriptor, image.config.diff_ids[number], advance)
+
+
+def _place(image: SourceImage, number: int) -> str:
+    return f"{image.at}: layers[{number}]"

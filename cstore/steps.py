@@ -1,0 +1,158 @@
+"""The outcome of planning, put into the order of steps that keeps a store valid after each of them (spec P1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step, file_of
+from cstore.index.gojson import encode
+from cstore.index.index import Index
+from cstore.model.layer import COMPRESSIONS, LayerRecord
+from cstore.model.layout import ABOUT, BIG_LAYER, CATALOG, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form
+from cstore.model.timestamp import Timestamp
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cstore.model.about import About
+    from cstore.model.chain import ImageID, LayerID
+    from cstore.source.fetch import FetchedLayer
+    from cstore.store import Ground, Store
+
+__all__ = ["Outcome", "delta_of", "pruning"]
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What a store is to hold that it does not, and the other way round."""
+
+    layers: Sequence[FetchedLayer]
+    """New layers, parents first."""
+    made: Mapping[LayerID, str]
+    """When each of them was made."""
+    big_data: Mapping[ImageID, Mapping[str, bytes]]
+    """New items, by image and key."""
+    images: Index
+    """All images."""
+    retired: Mapping[LayerID, datetime.date]
+    """All retired layers."""
+    removed: Sequence[ImageID]
+    """Images that are no longer among them."""
+
+
+def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
+    """Return the steps that turn a store into what it is to hold.
+
+    Layer trees come first, then links, tar-splits, layers.json, big data and images.json; removals last.
+    """
+    layout = store.layout
+    records = [encode(_record(layer, outcome.made[layer.id]).to_dict()) for layer in outcome.layers]
+    layers = store.layers.edited({}, records)
+    steps: list[Step] = []
+    if store.is_new:
+        steps += [_layers_step(Index.empty("layers")), _images_step(Index.empty("images"))]
+    steps += _about_steps(store, store.about.with_retired(outcome.retired))
+    if store.is_new or outcome.layers:
+        catalogs = layout.catalogs(layer.id for layer in outcome.layers)
+        steps += [file_of(catalog, b"") for catalog in catalogs if catalog not in ground.catalogs]
+    for layer in outcome.layers:
+        steps += _tree_steps(store, ground, layer, outcome.layers)
+    steps += [PutSymlink(path=layout.link(ground.links[layer.id]), target=layout.link_target(layer.id)) for layer in outcome.layers]
+    steps += [_tar_split_step(layout.tar_split(layer.id), layer) for layer in outcome.layers]
+    if layers is not store.layers:
+        steps.append(_layers_step(layers))
+    for image, items in outcome.big_data.items():
+        steps += [file_of(layout.big_data(image, key), data) for key, data in items.items()]
+    if outcome.images is not store.images:
+        steps.append(_images_step(outcome.images))
+    steps += [Remove(path=layout.image(image)) for image in outcome.removed]
+    return Delta(tuple(steps))
+
+
+def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, datetime.date]) -> Delta:
+    """Return the steps that remove layers: their records first, then tar-splits, links and trees.
+
+    Args:
+        store: what is there.
+        doomed: layers that no image and no other layer needs, children first.
+        retired: all layers that are retired afterwards.
+    """
+    layout = store.layout
+    steps: list[Step] = [*_about_steps(store, store.about.with_retired(retired))]
+    if doomed:
+        steps.append(_layers_step(store.layers.edited(dict.fromkeys(doomed))))
+        steps += [Remove(path=layout.tar_split(layer)) for layer in doomed]
+        steps += [Remove(path=layout.link(store.link(layer))) for layer in doomed]
+        steps += [Remove(path=layout.layer(layer)) for layer in doomed]
+        if layout.form is Form.SHARDED:
+            steps += [Remove(path=layout.tree(layer)) for layer in doomed]
+    return Delta(tuple(steps))
+
+
+def _about_steps(store: Store, about: About) -> Iterator[Step]:
+    """Yield the step that writes cstore.json, if it says anything new."""
+    if store.is_new or about != store.about:
+        yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
+
+
+def _layers_step(index: Index) -> ReplaceIndex:
+    return ReplaceIndex(path=LAYERS_INDEX, lock_path=LAYERS_LOCK, data=index.data, lock=index.lock)
+
+
+def _images_step(index: Index) -> ReplaceIndex:
+    return ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=index.data, lock=index.lock)
+
+
+def _tar_split_step(path: str, layer: FetchedLayer) -> PutFile:
+    return PutFile(path=path, size=layer.scan.tar_split_size, open=layer.scan.open_tar_split)
+
+
+def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence[FetchedLayer]) -> Iterator[Step]:
+    layout = store.layout
+    below = _below(store, layer, new)
+    files = {"link": ground.links[layer.id].encode()}
+    if below:
+        files["lower"] = ":".join(f"l/{ground.links[lower]}" for lower in below).encode()
+        files["lower-layers"] = ":".join(below).encode()
+    if layout.form is Form.SHARDED and layer.scan.entries >= BIG_LAYER:
+        files[CATALOG] = b""
+    yield PutTree(
+        path=layout.tree(layer.id),
+        tree=layer.tree,
+        files=files,
+        directories=() if below else ("empty",),
+        entries=layer.scan.entries,
+        size=layer.scan.content,
+    )
+    target = layout.layer_target(layer.id)
+    if target is not None:
+        yield PutSymlink(path=layout.layer(layer.id), target=target)
+
+
+def _below(store: Store, layer: FetchedLayer, new: Sequence[FetchedLayer]) -> list[LayerID]:
+    """Return all layers below one, the nearest first."""
+    parents = {other.id: other.parent for other in new}
+    below = []
+    parent = layer.parent
+    while parent in parents:
+        below.append(parent)
+        parent = parents[parent]
+    return [*below, *(record.id for record in reversed(store.chain(parent)))]
+
+
+def _record(layer: FetchedLayer, made: str) -> LayerRecord:
+    return LayerRecord(
+        id=layer.id,
+        parent=layer.parent,
+        created=Timestamp(made),
+        compressed_diff_digest=layer.descriptor.digest,
+        compressed_size=layer.descriptor.size,
+        diff_digest=layer.diff_id,
+        diff_size=layer.scan.diff_size,
+        compression=COMPRESSIONS[layer.scan.compression],
+        uidset=layer.scan.uids,
+        gidset=layer.scan.gids,
+    )

@@ -1,0 +1,293 @@
+"""A store as it is at one moment: its indexes and what else must be known to change it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from attrs import field, frozen
+
+from cstore.errors import FormatError, NotFoundError, StoreError
+from cstore.index.gojson import decode
+from cstore.index.index import Index
+from cstore.model.about import About
+from cstore.model.chain import LayerID, parse_layer_id
+from cstore.model.image import ImageRecord
+from cstore.model.layer import LayerRecord
+from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Layout, Link, link_candidates, parse_link
+from cstore.model.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+__all__ = ["Ground", "Store", "place_of"]
+
+_MOST_LOCK = 64
+_SHORTEST_ID = 6
+_LARGEST_LINK = 4096
+_FLOCK = "hhqqi4x"
+
+
+@frozen
+class Ground:
+    """What must be known of a store's files to add layers to it."""
+
+    links: Mapping[LayerID, Link]
+    """Of the new layers, and of all below them."""
+    catalogs: frozenset[str]
+    """The catalog markers that are there, of those that the store needs with the new layers."""
+
+
+@frozen(kw_only=True)
+class Store:
+    """One reading of a store. It stays as it was read, whatever happens to the files afterwards."""
+
+    root: Path
+    images: Index
+    layers: Index
+    about: About
+    has_about: bool
+    """Whether the store has a file cstore.json: one without is of the direct form."""
+    is_new: bool = False
+    """Whether there is no store yet."""
+    _links: dict[LayerID, Link] = field(factory=dict, repr=False, eq=False)
+
+    @classmethod
+    def open(cls, root: Path | str) -> Store:
+        """Read a store.
+
+        Podman's locks are held for reading meanwhile, so that the two indexes belong together.
+
+        Args:
+            root: its directory.
+
+        Raises:
+            StoreError: there is no store, or it cannot be read.
+            FormatError: an index or cstore.json is damaged.
+        """
+        root = place_of(root)
+        if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
+            what = "found a directory without overlay-images/images.json" if root.is_dir() else "found nothing"
+            raise StoreError(f"{root}: expected an image store, {what}")
+        try:
+            with _reading(root / LAYERS_LOCK), _reading(root / IMAGES_LOCK):
+                layers = Index.read("layers", _bytes(root / LAYERS_INDEX), _lock_bytes(root / LAYERS_LOCK))
+                images = Index.read("images", _bytes(root / IMAGES_INDEX), _lock_bytes(root / IMAGES_LOCK))
+                about = _bytes(root / ABOUT) if (root / ABOUT).exists() else None
+        except OSError as error:
+            raise StoreError(f"{error.filename or root}: expected a readable file, found: {error.strerror}") from None
+        return cls(
+            root=root,
+            images=images,
+            layers=layers,
+            about=About() if about is None else About.from_dict(decode(about, "cstore.json")),
+            has_about=about is not None,
+        )
+
+    @classmethod
+    def new(cls, root: Path | str, about: About) -> Store:
+        """Return the reading of a store that is still to be made."""
+        return cls(
+            root=Path(root),
+            images=Index.empty("images"),
+            layers=Index.empty("layers"),
+            about=about,
+            has_about=False,
+            is_new=True,
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """Where everything lies in it."""
+        return self.about.layout
+
+    def all_images(self) -> Iterator[ImageRecord]:
+        """Yield the record of each image.
+
+        Raises:
+            FormatError: a record is malformed.
+        """
+        return (ImageRecord.from_dict(value, at) for at, value in self.images.all())
+
+    def all_layers(self) -> Iterator[LayerRecord]:
+        """Yield the record of each layer.
+
+        Raises:
+            FormatError: a record is malformed.
+        """
+        return (LayerRecord.from_dict(value, at) for at, value in self.layers.all())
+
+    def image(self, wanted: str) -> ImageRecord:
+        """Return the image with this name, `NAME@DIGEST`, ID, or beginning of an ID of at least 6 digits.
+
+        Raises:
+            NotFoundError: there is none, or several whose ID begins so.
+            FormatError: its record is malformed.
+        """
+        if (value := self.images.get(wanted)) is not None:
+            return ImageRecord.from_dict(value, self.images.place(wanted))
+        named = self.named(wanted)
+        if named is not None:
+            return named
+        if len(wanted) >= _SHORTEST_ID and not set(wanted) - set("0123456789abcdef"):
+            found = [image for image in self.all_images() if image.id.startswith(wanted)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise NotFoundError(f'{self.root}: expected one image whose ID begins with "{wanted}", found {len(found)}')
+        raise NotFoundError(f'{self.root}: expected an image "{wanted}", found none')
+
+    def named(self, name: str) -> ImageRecord | None:
+        """Return the image with this name, completed as podman does; `NAME@DIGEST` is one of that repository and digest."""
+        try:
+            reference = Reference.parse(name)
+        except FormatError:
+            return None
+        held = self.holder(str(reference))
+        if held is not None or reference.digest is None:
+            return held
+        for value in self.images.mentioning(str(reference.digest)):
+            image = ImageRecord.from_dict(value, self.images.place(value["id"]))
+            if image.has_digest(reference.digest) and any(_repository(there) == reference.repository for there in image.names):
+                return image
+        return None
+
+    def holder(self, name: str) -> ImageRecord | None:
+        """Return the image that has exactly this among its names."""
+        for value in self.images.mentioning(name):
+            image = ImageRecord.from_dict(value, self.images.place(value["id"]))
+            if name in image.names:
+                return image
+        return None
+
+    def layer(self, layer: LayerID) -> LayerRecord | None:
+        """Return the record of a layer, None where there is none."""
+        value = self.layers.get(layer)
+        return None if value is None else LayerRecord.from_dict(value, self.layers.place(layer))
+
+    def chain(self, top: LayerID | None) -> tuple[LayerRecord, ...]:
+        """Return a layer and all below it, base first.
+
+        Raises:
+            FormatError: a layer has no record, or is its own ancestor.
+        """
+        chain: dict[LayerID, LayerRecord] = {}
+        while top is not None:
+            record = self.layer(top)
+            if record is None or top in chain:
+                raise FormatError(self.layers.place(top), "expected a chain of layers that ends, found a " + ("loop" if record else "layer without record"))
+            chain[top] = record
+            top = record.parent
+        return tuple(reversed(chain.values()))
+
+    def link(self, layer: LayerID) -> Link:
+        """Return the link of a layer that the store has.
+
+        Raises:
+            FormatError: it has none, or one that no reader could use.
+        """
+        if layer not in self._links:
+            path = self.root / self.layout.layer(layer) / "link"
+            try:
+                with path.open("rb") as file:
+                    text = file.read(_LARGEST_LINK).decode()
+            except (OSError, UnicodeDecodeError):
+                raise FormatError(str(path), "expected the link of a layer, found none") from None
+            self._links[layer] = parse_link(text, str(path))
+        return self._links[layer]
+
+    def ground(self, new: Mapping[LayerID, LayerID | None]) -> Ground:
+        """Return what else must be known to add layers.
+
+        Args:
+            new: each new layer with its parent, parents first.
+
+        Raises:
+            FormatError: a layer below has no record or no link.
+        """
+        links: dict[LayerID, Link] = {}
+        for layer, parent in new.items():
+            if parent is not None and parent not in links:
+                links.update((below.id, self.link(below.id)) for below in self.chain(parent))
+            links[layer] = self._free_link(layer, links.values())
+        catalogs = self.layout.catalogs(new)
+        return Ground(links, frozenset(catalog for catalog in catalogs if self.has(catalog)))
+
+    def _free_link(self, layer: LayerID, taken: Collection[Link]) -> Link:
+        """Return the link for a new layer: the shortest that no other layer has."""
+        free = (link for link in link_candidates(layer) if link not in taken and self._owner(link) in (None, layer))
+        return next(free)
+
+    def tar_split(self, layer: LayerID) -> IO[bytes] | None:
+        """Open the tar-split of a layer, None where it has none."""
+        try:
+            return (self.root / self.layout.tar_split(layer)).open("rb")
+        except OSError:
+            return None
+
+    def has(self, path: str) -> bool:
+        """Whether the store has a file of this name, of its layout."""
+        return os.path.lexists(self.root / path)
+
+    def _owner(self, link: Link) -> LayerID | None:
+        try:
+            text = (self.root / self.layout.link(link)).readlink()
+            return parse_layer_id(text.parent.name)
+        except (OSError, FormatError):
+            return None
+
+
+def place_of(location: Path | str) -> Path:
+    """Return the directory of a location.
+
+    Raises:
+        StoreError: the location has a scheme, as in `cvmfs://`, that this version cannot publish to.
+    """
+    scheme, separator, _ = str(location).partition("://")
+    if separator and scheme.isalnum():
+        raise StoreError(f"{location}: expected the directory of a store, found a location of the kind {scheme}://")
+    return Path(location)
+
+
+def _repository(name: str) -> str | None:
+    try:
+        return Reference.parse(name).repository
+    except FormatError:
+        return None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FormatError(str(path), "expected a file, found none") from None
+
+
+def _lock_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_LOCK + 1)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Hold a lock of podman's for reading, where the file can be opened and the file system knows locks."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(file)
