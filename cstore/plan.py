@@ -15,8 +15,9 @@ from cstore.model.reference import Reference
 from cstore.steps import Outcome, delta_of
 
 if TYPE_CHECKING:
-    import datetime
-    from collections.abc import Mapping, Sequence, Set
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from cstore.delta import Delta
     from cstore.model.chain import ImageID, LayerID
@@ -54,9 +55,7 @@ class Drop:
 Change = Add | Tag | Drop
 
 
-def plan(
-    store: Store, changes: Sequence[Change], layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: datetime.date
-) -> Delta:
+def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: dt.date) -> Delta:
     """Return the smallest delta after which the changes hold; an empty one if they hold already.
 
     Names stay unique: one that moves leaves its old image in the same step, and an image that loses its last name goes. Layers
@@ -134,7 +133,7 @@ class _Draft:
             raise NotFoundError(f'{self._store.root}: expected one of the names of an image, found "{name}", which is its ID or digest')
         self._unname(record, _normalised(name))
 
-    def finish(self, layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: datetime.date) -> Delta:
+    def finish(self, layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: dt.date) -> Delta:
         wanted = {layer for image in self._added if self._current(image.id) for layer in image.chain}
         new = [layers[layer] for layer in layers if layer in wanted and self._store.layers.raw(layer) is None]
         gone = [edit.before for edit in self._edited.values() if edit.before and edit.after is None]
@@ -226,7 +225,7 @@ class _Draft:
         left = tuple(other for other in record.names if other != name)
         self._set(evolve(record, names=left), gone=not left)
 
-    def _unused(self, top: LayerID | None, wanted: Set[LayerID], retired: Set[LayerID]) -> list[LayerID]:
+    def _unused(self, top: LayerID | None, wanted: AbstractSet[LayerID], retired: AbstractSet[LayerID]) -> list[LayerID]:
         """Return the layers from this one down that no image and no other layer in use needs any more."""
         unused: list[LayerID] = []
         while top is not None and top not in wanted and not self._is_used(top, {*retired, *unused}):
@@ -237,7 +236,7 @@ class _Draft:
             top = record.parent
         return unused
 
-    def _is_used(self, layer: LayerID, retired: Set[LayerID]) -> bool:
+    def _is_used(self, layer: LayerID, retired: AbstractSet[LayerID]) -> bool:
         for value in self._store.images.mentioning(layer):
             edit = self._edited.get(value["id"])
             is_there = edit is None or edit.after is not None

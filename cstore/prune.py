@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cstore.steps import pruning
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Mapping
 
     from cstore.delta import Delta
@@ -34,7 +34,7 @@ def unreferenced(store: Store) -> dict[LayerID, LayerID | None]:
     return {layer: parent for layer, parent in parents.items() if layer not in used}
 
 
-def plan_prune(store: Store, grace: datetime.timedelta, today: datetime.date) -> Delta:
+def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
     """Return the delta that removes the layers which were retired at least `grace` ago, and all that was theirs.
 
     A layer that nobody needs and that was never noted as retired is noted as of today. One on which another layer still builds

@@ -14,7 +14,7 @@ from cstore.model.layout import ABOUT, BIG_LAYER, CATALOG, IMAGES_INDEX, IMAGES_
 from cstore.model.timestamp import Timestamp
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
 
     from cstore.model.about import About
@@ -37,7 +37,7 @@ class Outcome:
     """New items, by image and key."""
     images: Index
     """All images."""
-    retired: Mapping[LayerID, datetime.date]
+    retired: Mapping[LayerID, dt.date]
     """All retired layers."""
     removed: Sequence[ImageID]
     """Images that are no longer among them."""
@@ -72,7 +72,7 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     return Delta(tuple(steps))
 
 
-def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, datetime.date]) -> Delta:
+def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, dt.date]) -> Delta:
     """Return the steps that remove layers: their records first, then tar-splits, links and trees.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -179,7 +179,10 @@ class Store:
         while top is not None:
             record = self.layer(top)
             if record is None or top in chain:
-                raise FormatError(self.layers.place(top), "expected a chain of layers that ends, found a " + ("loop" if record else "layer without record"))
+                raise FormatError(
+                    self.layers.place(top),
+                    "expected a chain of layers that ends, found a " + ("loop" if record else "layer without record"),
+                )
             chain[top] = record
             top = record.parent
         return tuple(reversed(chain.values()))
@@ -284,10 +287,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        try:
+        with suppress(OSError):
             fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        except OSError:
-            pass
         yield
     finally:
         os.close(file)

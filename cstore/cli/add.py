@@ -69,5 +69,3 @@ def _dict(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
         "xattrs_left_out": receipt.xattrs_left_out,
         **({"steps": [show.step_dict(step) for step in receipt.delta]} if dry_run else {}),
     }
-
-

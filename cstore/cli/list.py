@@ -41,8 +41,8 @@ def command(location: str, *, as_json: bool) -> None:
     rows = [("NAME", "IMAGE ID", "CREATED", "SIZE", "LAYERS")]
     for image in images:
         size, depth = chains.measure(image)
-        for name in image.names or ("<none>",):
-            rows.append((name, image.id[:_SHORT_ID], image.created.text[:_DAY], show.size(size), str(depth)))
+        told = (image.id[:_SHORT_ID], image.created.text[:_DAY], show.size(size), str(depth))
+        rows += [(name, *told) for name in image.names or ("<none>",)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -74,5 +74,3 @@ def _dict(image: ImageRecord, chains: _Chains) -> dict[str, object]:
     size, depth = chains.measure(image)
     digest = str(image.digest) if image.digest else None
     return {"id": image.id, "names": list(image.names), "digest": digest, "created": image.created.text, "size": size, "layers": depth}
-
-

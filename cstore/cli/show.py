@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 import orjson
@@ -67,7 +67,7 @@ def progress() -> Iterator[Progress]:
 class _Lines:
     """A line for each piece of work."""
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -84,7 +84,7 @@ class _Bars:
     def __init__(self) -> None:
         self._bar: click._termui_impl.ProgressBar[int] | None = None
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

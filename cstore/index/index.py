@@ -7,6 +7,7 @@ those asked for is decoded. Any other index is read whole once, and its records 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -201,7 +202,7 @@ def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterabl
         return data == EMPTY
     if data[:2] != _FIRST or data[-3:] != _LAST:
         return False
-    between = all(data[end : start] == _BETWEEN for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    between = all(data[end:start] == _BETWEEN for (_, end), (start, _) in pairwise(spans))
     return between and all(
         data[start : start + 7] == _START[1:]
         and data.find(b"\n", start, end) < 0
@@ -216,5 +217,3 @@ def _mentions(value: object, text: str) -> bool:
     if isinstance(value, list):
         return any(_mentions(item, text) for item in value)
     return value == text
-
-

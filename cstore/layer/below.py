@@ -74,43 +74,19 @@ class _View:
 
     def descend(self, entries: Iterable[Entry]) -> None:
         """Look at the next layer down."""
-        gone: set[bytes] = set()
-        emptied: set[bytes] = set()
-        seen: dict[bytes, set[bytes]] = {path: set() for path in self._listed}
-        hidden: dict[bytes, set[bytes]] = {path: set() for path in self._listed}
+        layer = _Layer(self._listed)
         for entry in entries:
-            path = entry.path
-            marked = mark(path, "layer below")
-            if marked is None and entry.is_whiteout:
-                marked = Mark.WHITEOUT, path
-            if marked:
-                what, path = marked
-                if what is Mark.OPAQUE:
-                    emptied.add(path)
-                elif what is Mark.WHITEOUT:
-                    gone.add(path)
-                    _note(hidden, path)
-                continue
-            if path in self._wanted and entry.kind is Kind.DIRECTORY:
-                self._directories[path] = entry
-                self._wanted.discard(path)
-            if entry.kind is not Kind.DIRECTORY:
-                if path in self._on_the_way:
-                    gone.add(path)
-            elif entry.is_opaque:
-                emptied.add(path)
-            if seen:
-                for step in (path, *ancestors(path)[:-1]):
-                    _note(seen, step)
+            layer.take(entry)
+            if entry.path in self._wanted and entry.kind is Kind.DIRECTORY:
+                self._directories[entry.path] = entry
+                self._wanted.discard(entry.path)
         for path in self._listed:
-            self._names[path] |= seen[path] - self._hidden[path]
-            self._hidden[path] |= hidden[path]
-        self._close(gone, emptied)
+            self._names[path] |= layer.names[path] - self._hidden[path]
+            self._hidden[path] |= layer.hidden[path]
+        self._close(layer.gone & self._on_the_way, layer.emptied & self._on_the_way)
 
     def _close(self, gone: set[bytes], emptied: set[bytes]) -> None:
         """Give up what this layer hides of the layers below it."""
-        gone &= self._on_the_way
-        emptied &= self._on_the_way
         if not gone and not emptied:
             return
         for path in list(self._wanted):
@@ -121,6 +97,41 @@ class _View:
             here = [path, *ancestors(path)]
             if not gone.isdisjoint(here) or not emptied.isdisjoint(here):
                 self._listed.discard(path)
+
+
+class _Layer:
+    """What one layer shows and hides."""
+
+    def __init__(self, listed: Collection[bytes]) -> None:
+        self.names: dict[bytes, set[bytes]] = {path: set() for path in listed}
+        """The names that it has in the listed directories."""
+        self.hidden: dict[bytes, set[bytes]] = {path: set() for path in listed}
+        """The names that it hides there."""
+        self.gone: set[bytes] = set()
+        """Paths at which nothing of the layers below is seen: whiteouts, and all but directories."""
+        self.emptied: set[bytes] = set()
+        """Directories in which nothing of the layers below is seen."""
+
+    def take(self, entry: Entry) -> None:
+        """Take the next member."""
+        marked = (Mark.WHITEOUT, entry.path) if entry.is_whiteout else mark(entry.path, "layer below")
+        if marked:
+            self._mark(*marked)
+            return
+        if entry.kind is not Kind.DIRECTORY:
+            self.gone.add(entry.path)
+        elif entry.is_opaque:
+            self.emptied.add(entry.path)
+        if self.names:
+            for step in (entry.path, *ancestors(entry.path)[:-1]):
+                _note(self.names, step)
+
+    def _mark(self, what: Mark, path: bytes) -> None:
+        if what is Mark.OPAQUE:
+            self.emptied.add(path)
+        elif what is Mark.WHITEOUT:
+            self.gone.add(path)
+            _note(self.hidden, path)
 
 
 def _note(names: dict[bytes, set[bytes]], path: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import zstandard
 from isal import igzip, isal_zlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cstore.model.digest import Digest
     from cstore.model.manifest import Descriptor
 
-__all__ = ["BlobReader", "Tally", "open_tar"]
+__all__ = ["DAMAGED", "BlobReader", "Tally", "open_tar"]
 
 _CHUNK = 1 << 18
 _BUFFER = 1 << 20
@@ -26,6 +26,18 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW = 1 << 27
 _FREE = 4 << 30
 _RATIO = 1100
+
+
+class Peekable(Protocol):
+    """A buffered stream, as io.BufferedReader is one."""
+
+    def peek(self, size: int, /) -> bytes:
+        """Return some of the next bytes without passing over them."""
+        ...
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return this many bytes, fewer only at the end."""
+        ...
 
 
 class Tally(io.RawIOBase):
@@ -42,9 +54,7 @@ class Tally(io.RawIOBase):
         ContentError: (while reading) there are more bytes than the limit.
     """
 
-    def __init__(
-        self, raw: IO[bytes], digest: Digest, limit: int, at: str, progress: Callable[[int], object] = lambda _size: None
-    ) -> None:
+    def __init__(self, raw: IO[bytes], digest: Digest, limit: int, at: str, progress: Callable[[int], object] = lambda _size: None) -> None:
         super().__init__()
         self._raw = raw
         self._hash = digest.hasher()
@@ -118,7 +128,7 @@ class BlobReader:
         """Return this many bytes of the tar, fewer only at its end."""
         try:
             return self._stream.read(size)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise ContentError(f"blob {self._descriptor.digest}: expected {self.compression} data, found damage ({error})") from None
 
     def skip(self, size: int, /) -> int:
@@ -139,9 +149,7 @@ class BlobReader:
         while self._packed.read(_BUFFER):
             pass
         if self._blob.size != self._descriptor.size:
-            raise ContentError(
-                f"blob {self._descriptor.digest}: expected {self._descriptor.size} bytes, found {self._blob.size}"
-            )
+            raise ContentError(f"blob {self._descriptor.digest}: expected {self._descriptor.size} bytes, found {self._blob.size}")
         self._blob.check("digest")
         self._tar.check("diff ID")
         return self._tar.size
@@ -152,18 +160,19 @@ class BlobReader:
         self._packed.close()
 
 
-_DAMAGED = (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile, zstandard.ZstdError)
+DAMAGED = (EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), igzip.BadGzipFile, zstandard.ZstdError)
+"""What the unpackers raise when their data are damaged."""
 
 
-def open_tar(packed: io.BufferedReader) -> tuple[str, IO[bytes]]:
+def open_tar(packed: Peekable) -> tuple[str, IO[bytes]]:
     """Return the compression that a stream's first bytes tell, and the stream unpacked (spec A10).
 
     Like podman this goes by the bytes, not by the media type that a manifest gives.
     """
     head = packed.peek(len(_ZSTD))
     if head[: len(_GZIP)] == _GZIP:
-        return "gzip", cast("IO[bytes]", igzip.IGzipFile(fileobj=packed))
+        return "gzip", cast("IO[bytes]", igzip.IGzipFile(fileobj=packed, mode="rb"))  # type: ignore[no-untyped-call]
     if head[: len(_ZSTD)] == _ZSTD or (head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5):  # noqa: PLR2004 - skippable frames
         unpacker = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-        return "zstd", cast("IO[bytes]", unpacker.stream_reader(packed, read_across_frames=True, closefd=False))
-    return "none", packed
+        return "zstd", cast("IO[bytes]", unpacker.stream_reader(cast("IO[bytes]", packed), read_across_frames=True, closefd=False))
+    return "none", cast("IO[bytes]", packed)

@@ -111,7 +111,9 @@ class ShapeBuilder:
             if kind is Kind.DIRECTORY:
                 return
             if kind is not None:
-                raise ContentError(f"{self._at}: member {shown(directory)}: expected a directory, since other members are in it, found a {kind.value}")
+                raise ContentError(
+                    f"{self._at}: member {shown(directory)}: expected a directory, since other members are in it, found a {kind.value}"
+                )
             self._implied.add(directory)
             directory = parent(directory)
 

@@ -97,7 +97,9 @@ def checked(pieces: tuple[tuple[int, int], ...], size: int, stored: int, at: str
     position = 0
     for offset, length in pieces:
         if offset < position or offset + length > size:
-            raise ContentError(f"{at}: expected pieces of a sparse file in order within {size} bytes, found one at {offset} of {length} bytes")
+            raise ContentError(
+                f"{at}: expected pieces of a sparse file in order within {size} bytes, found one at {offset} of {length} bytes"
+            )
         position = offset + length
     total = sum(length for _, length in pieces)
     if total != stored:

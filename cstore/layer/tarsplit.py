@@ -146,7 +146,7 @@ class SplitReader:
     def _read_lines(self, file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
         with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
             try:
-                lines = io.BufferedReader(unpacked, _CHUNK)  # type: ignore[arg-type]  # a GzipFile reads like a raw stream
+                lines = io.BufferedReader(unpacked, _CHUNK)
                 while line := lines.readline(_LONGEST_LINE):
                     yield self._parsed(line)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:

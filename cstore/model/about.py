@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
@@ -26,7 +26,7 @@ class About:
     """A store's form, and the layers that were retired in it (spec F4)."""
 
     form: Form = Form.DIRECT
-    retired: dict[LayerID, datetime.date] = field(factory=dict)
+    retired: dict[LayerID, dt.date] = field(factory=dict)
     """Layers that no image uses any more, each with the day since when."""
     unrecognized: dict[str, Any] = field(factory=dict)
 
@@ -60,7 +60,7 @@ class About:
             **self.unrecognized,
         }
 
-    def with_retired(self, retired: Mapping[LayerID, datetime.date]) -> Self:
+    def with_retired(self, retired: Mapping[LayerID, dt.date]) -> Self:
         """Return the same with just these layers retired."""
         return evolve(self, retired=dict(retired))
 
@@ -70,8 +70,8 @@ class About:
         return Layout(self.form)
 
 
-def _day(value: object, at: str) -> datetime.date:
+def _day(value: object, at: str) -> dt.date:
     try:
-        return datetime.date.fromisoformat(value if isinstance(value, str) else "")
+        return dt.date.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         raise FormatError(at, f"expected a day such as 2026-11-24, found {found(value)}") from None

@@ -63,7 +63,7 @@ def found(value: object) -> str:
         return f'"{shown}"'
     if isinstance(value, bool | int | float):
         return str(value).lower()
-    return {dict: "an object", list: "an array"}.get(type(value), type(value).__name__)
+    return "an object" if isinstance(value, dict) else "an array" if isinstance(value, list) else type(value).__name__
 
 
 _SHOWN = 100

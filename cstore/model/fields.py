@@ -128,4 +128,3 @@ def whole(value: object, at: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise FormatError(at, f"expected a whole number, found {found(value)}")
     return value
-

@@ -85,6 +85,4 @@ class ImageRecord:
 
     def has_digest(self, digest: Digest) -> bool:
         """Whether `NAME@digest` leads to this image: its own digest, or that of a manifest among its big data (spec I9)."""
-        return digest == self.digest or any(
-            digest == item for key, item in self.big_data_digests.items() if key.startswith("manifest")
-        )
+        return digest == self.digest or any(digest == item for key, item in self.big_data_digests.items() if key.startswith("manifest"))

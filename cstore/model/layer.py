@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import field, frozen
 
 from cstore.model.chain import LayerID, parse_layer_id
-from cstore.model.digest import Digest
 from cstore.model.fields import Fields
 from cstore.model.timestamp import Timestamp
+
+if TYPE_CHECKING:
+    from cstore.model.digest import Digest
 
 __all__ = ["COMPRESSIONS", "LayerRecord"]
 

@@ -11,7 +11,7 @@ from cstore.errors import FormatError
 from cstore.model.digest import found
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
 
 __all__ = ["Timestamp"]
 
@@ -46,7 +46,7 @@ class Timestamp:
         return self.text == _ZERO
 
     @property
-    def moment(self) -> tuple[datetime.datetime, int]:
+    def moment(self) -> tuple[dt.datetime, int]:
         """The time in UTC in whole seconds, and its nanoseconds: a pair that compares in the order of time."""
         from dateutil import parser, tz  # noqa: PLC0415 - only comparing needs it, and it takes 40 ms to import
 

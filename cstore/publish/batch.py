@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import platform as machine
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -73,14 +73,14 @@ class Batch:
         *,
         form: Form | None = None,
         platform: str | None = None,
-        today: datetime.date | None = None,
+        today: dt.date | None = None,
         progress: Progress = silent,
     ) -> None:
         self._root = place_of(location)
         self._form = form
         self._asked = Platform.parse(platform) if platform else None
         self._platform = self._asked or Platform.of_machine(machine.machine())
-        self._today = today or datetime.datetime.now(tz=datetime.timezone.utc).date()
+        self._today = today or dt.datetime.now(tz=dt.UTC).date()
         self._progress = progress
         self._changes: list[Change] = []
         self._fetcher = Fetcher(progress)
@@ -198,7 +198,7 @@ def publishing(
     *,
     form: Form | None = None,
     platform: str | None = None,
-    today: datetime.date | None = None,
+    today: dt.date | None = None,
     progress: Progress = silent,
 ) -> Iterator[Batch]:
     """Collect changes in the body of a `with`, and publish them together on leaving it; after an exception nothing is written.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import asdict, frozen
 
-from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
+from cstore.delta import Delta, PutFile, Remove, ReplaceIndex
 from cstore.errors import FormatError
 from cstore.index.gojson import decode, encode
 from cstore.model.fields import Fields, text

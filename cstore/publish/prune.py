@@ -9,7 +9,7 @@ from cstore.publish.directory import apply, is_interrupted, writing
 from cstore.store import Store, place_of
 
 if TYPE_CHECKING:
-    import datetime
+    import datetime as dt
     from pathlib import Path
 
     from cstore.delta import Delta
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["prune"]
 
 
-def prune(location: Path | str, grace: datetime.timedelta, today: datetime.date) -> Delta:
+def prune(location: Path | str, grace: dt.timedelta, today: dt.date) -> Delta:
     """Remove the layers that were retired at least `grace` ago, and return the steps that did it.
 
     Args:

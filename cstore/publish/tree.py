@@ -84,11 +84,12 @@ def _write_pieces(handle: int, entry: Entry, content: Iterator[bytes]) -> None:
     left = b""
     for offset, length in entry.pieces or ():
         os.lseek(handle, offset, os.SEEK_SET)
-        while length:
+        missing = length
+        while missing:
             left = left or next(content)
-            part = left[:length]
+            part = left[:missing]
             left = left[len(part) :]
-            length -= len(part)
+            missing -= len(part)
             _write_all(handle, part)
 
 

@@ -36,7 +36,7 @@ def open_source(text: str, platform: Platform, *, asked: bool = False) -> Source
     transport, colon, rest = text.partition(":")
     if not colon or transport not in _TRANSPORTS or not rest:
         known = ", ".join(f"{name}:…" for name in _TRANSPORTS)
-        raise SourceError(f"source: expected one of {known}, found \"{text}\"")
+        raise SourceError(f'source: expected one of {known}, found "{text}"')
     path, _, selector = rest.partition(":")
     image = _TRANSPORTS[transport](path, selector, platform)
     if asked and not platform.runs(image.config.platform):

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from attrs import frozen
 
-from cstore.errors import FormatError, SourceError
+from cstore.errors import ContentError, FormatError, SourceError
 from cstore.index.gojson import decode, encode
-from cstore.layer.blob import open_tar
+from cstore.layer.blob import DAMAGED, open_tar
 from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields, text
 from cstore.model.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Config, Descriptor
@@ -61,14 +61,12 @@ def from_archive(path: str, name: str, _platform: Platform) -> SourceImage:
         saved = _chosen(files, name, at)
         config = _document(files, saved.config, at)
         diff_ids = Config.from_dict(decode(config, f"{at}: config"), f"{at}: config").diff_ids
-        if len(diff_ids) != len(saved.layers):
-            raise SourceError(f"{at}: expected a layer for each diff ID of the config ({len(diff_ids)}), found {len(saved.layers)}")
-        layers = dict(zip(diff_ids, saved.layers, strict=True))
+        layers = _paired(diff_ids, saved.layers, at)
         sizes = {member: _unpacked_size(files, member) for member in set(saved.layers)}
         return SourceImage.read(
             at=at,
             names=(str(Reference.parse(name)),) if name else saved.tags,
-            manifest=_manifest(config, [(diff_id, sizes[member]) for diff_id, member in zip(diff_ids, saved.layers, strict=True)]),
+            manifest=_manifest(config, [(diff_id, sizes[layers[diff_id]]) for diff_id in diff_ids]),
             index=None,
             config=config,
             open_blob=partial(_open_layer, files, layers),
@@ -94,6 +92,12 @@ def _chosen(files: ArchiveFiles, name: str, at: str) -> _Saved:
     elif len(images) != 1:
         raise SourceError(f"{at}: expected one image, found {len(images)}; name one of: {tags}")
     return images[0]
+
+
+def _paired(diff_ids: tuple[Digest, ...], members: tuple[str, ...], at: str) -> dict[Digest, str]:
+    if len(diff_ids) != len(members):
+        raise SourceError(f"{at}: expected a layer for each diff ID of the config ({len(diff_ids)}), found {len(members)} layers")
+    return dict(zip(diff_ids, members, strict=True))
 
 
 def _manifest(config: bytes, layers: list[tuple[Digest, int]]) -> bytes:
@@ -128,8 +132,11 @@ def _unpacked_size(files: ArchiveFiles, member: str) -> int:
         if compression == "none":
             return files.size(member)
         size = 0
-        while chunk := stream.read(_CHUNK):
-            size += len(chunk)
+        try:
+            while chunk := stream.read(_CHUNK):
+                size += len(chunk)
+        except DAMAGED as error:
+            raise ContentError(f"{member}: expected {compression} data, found damage ({error})") from None
         return size
 
 

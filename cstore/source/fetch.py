@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -14,7 +15,7 @@ from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cstore.layer.below import Below
     from cstore.layer.entry import Entry
@@ -29,12 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["FetchedLayer", "Fetcher", "Progress", "silent"]
 
 
-class Progress(Protocol):
-    """Is told how a long work goes on."""
-
-    def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
-        """Begin a piece of work of so many bytes; what is returned is called with the number of bytes of each step."""
-        ...
+Progress = Callable[[str, str, int], Callable[[int], object]]
+"""Is told how long works go on: it is called with the work, its subject and the bytes in all, and what it returns with the bytes of
+each step."""
 
 
 def silent(_work: str, _subject: str, _total: int) -> Callable[[int], object]:

@@ -10,12 +10,12 @@ import tarfile
 import tempfile
 from contextlib import ExitStack
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from attrs import frozen
 
-from cstore.errors import ContentError, SourceError
-from cstore.layer.blob import open_tar
+from cstore.errors import SourceError
+from cstore.layer.blob import DAMAGED, open_tar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ class ArchiveFiles:
                 self._members = {_name(member.name): member for member in self._tar}
             except OSError as error:
                 raise SourceError(f"{path}: expected a tar archive, found: {error.strerror or error}") from None
-            except (tarfile.TarError, ContentError, EOFError, UnicodeError, ValueError) as error:
+            except (tarfile.TarError, UnicodeError, ValueError, *DAMAGED) as error:
                 raise SourceError(f"{path}: expected a tar archive, found damage ({error})") from None
             self._opened = opened.pop_all()
 
@@ -102,7 +102,7 @@ class ArchiveFiles:
                 name = _name(member.linkname)
             else:
                 break
-        raise SourceError(f"{self._path}: expected a member \"{path}\", found none")
+        raise SourceError(f'{self._path}: expected a member "{path}", found none')
 
 
 class _Part(io.RawIOBase):
@@ -127,11 +127,11 @@ class _Part(io.RawIOBase):
 
 def _unpacked(path: Path) -> IO[bytes]:
     """Open an archive so that it can be read at any place."""
-    file = DirectoryFiles(path.parent).open(path.name) if not path.is_symlink() else path.open("rb")
-    packed = io.BufferedReader(file)  # type: ignore[arg-type]  # an unbuffered file is a raw one
+    place = path.resolve()
+    packed = io.BufferedReader(cast("io.RawIOBase", DirectoryFiles(place.parent).open(place.name)))
     compression, stream = open_tar(packed)
     if compression == "none":
-        return packed
+        return cast("IO[bytes]", packed)
     plain = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         with packed:

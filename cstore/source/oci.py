@@ -76,7 +76,7 @@ def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> S
         raise SourceError(f"{at}: expected a manifest below at most {_DEEPEST} image indexes, found more of them")
     config = Descriptor.from_dict(Fields(value, at).raw("config"), f"{at}: manifest.config") if _has_config(value) else None
     if config is None:
-        raise SourceError(f"{at}: expected the manifest of an image, found media type \"{chosen.media_type}\"")
+        raise SourceError(f'{at}: expected the manifest of an image, found media type "{chosen.media_type}"')
     return SourceImage.read(
         at=at,
         names=names,
