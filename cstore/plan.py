@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from cstore.changes import Add, Change, Drop, Tag
 from cstore.errors import FormatError, NotFoundError
 from cstore.index.gojson import encode, rewrite
 from cstore.model.big_data import big_data_of
@@ -26,33 +27,6 @@ if TYPE_CHECKING:
     from cstore.store import Ground, Store
 
 __all__ = ["Add", "Change", "Drop", "Tag", "plan"]
-
-
-@frozen(kw_only=True)
-class Add:
-    """An image is to be in the store under these names."""
-
-    image: SourceImage
-    names: tuple[Reference, ...]
-
-
-@frozen(kw_only=True)
-class Tag:
-    """The image with one name is to have another one too."""
-
-    name: str
-    """A name or an ID."""
-    new_name: Reference
-
-
-@frozen(kw_only=True)
-class Drop:
-    """A name is to go, and the image with it if that was its last one."""
-
-    name: str
-
-
-Change = Add | Tag | Drop
 
 
 def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: dt.date) -> Delta:

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from attrs import field, frozen
 
-from cstore.errors import FormatError, NotFoundError, StoreError
+from cstore.errors import FormatError, NotFoundError
 from cstore.index.gojson import decode
 from cstore.index.index import Index
+from cstore.location import place_of, read_files
 from cstore.model.about import About
 from cstore.model.chain import LayerID, parse_layer_id
 from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
-from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Layout, Link, link_candidates, parse_link
+from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
 from cstore.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-__all__ = ["Ground", "Store", "place_of"]
+__all__ = ["Ground", "Store"]
 
-_MOST_LOCK = 64
 _SHORTEST_ID = 6
 _LARGEST_LINK = 4096
-_FLOCK = "hhqqi4x"
 
 
 @frozen
@@ -70,22 +66,13 @@ class Store:
             FormatError: an index or cstore.json is damaged.
         """
         root = place_of(root)
-        if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
-            what = "found a directory without overlay-images/images.json" if root.is_dir() else "found nothing"
-            raise StoreError(f"{root}: expected an image store, {what}")
-        try:
-            with _reading(root / LAYERS_LOCK), _reading(root / IMAGES_LOCK):
-                layers = Index.read("layers", _bytes(root / LAYERS_INDEX), _lock_bytes(root / LAYERS_LOCK))
-                images = Index.read("images", _bytes(root / IMAGES_INDEX), _lock_bytes(root / IMAGES_LOCK))
-                about = _bytes(root / ABOUT) if (root / ABOUT).exists() else None
-        except OSError as error:
-            raise StoreError(f"{error.filename or root}: expected a readable file, found: {error.strerror}") from None
+        files = read_files(root)
         return cls(
             root=root,
-            images=images,
-            layers=layers,
-            about=About() if about is None else About.from_dict(decode(about, "cstore.json")),
-            has_about=about is not None,
+            images=Index.read("images", files.images, files.images_lock),
+            layers=Index.read("layers", files.layers, files.layers_lock),
+            about=About() if files.about is None else About.from_dict(decode(files.about, ABOUT)),
+            has_about=files.about is not None,
         )
 
     @classmethod
@@ -244,51 +231,8 @@ class Store:
             return None
 
 
-def place_of(location: Path | str) -> Path:
-    """Return the directory of a location.
-
-    Raises:
-        StoreError: the location has a scheme, as in `cvmfs://`, that this version cannot publish to.
-    """
-    scheme, separator, _ = str(location).partition("://")
-    if separator and scheme.isalnum():
-        raise StoreError(f"{location}: expected the directory of a store, found a location of the kind {scheme}://")
-    return Path(location)
-
-
 def _repository(name: str) -> str | None:
     try:
         return Reference.parse(name).repository
     except FormatError:
         return None
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FormatError(str(path), "expected a file, found none") from None
-
-
-def _lock_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_MOST_LOCK + 1)
-    except OSError:
-        return b""
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Hold a lock of podman's for reading, where the file can be opened and the file system knows locks."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
-        yield
-    finally:
-        os.close(file)

@@ -50,11 +50,15 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
     if not receipt.delta:
         return [f"{added}: already there" for added in names]
     lines = [f"added {added}" for added in names]
-    lines.append(f"{receipt.layers} new layers, {receipt.entries} entries, {show.size(receipt.bytes_written)}; owners: {receipt.owners}")
+    lines.append(
+        f"{show.count(receipt.layers, 'new layer')}, {show.count(receipt.entries, 'entry')}, {show.size(receipt.bytes_written)}; owners: {receipt.owners}"
+    )
     if receipt.devices_left_out:
-        lines.append(f"left out {len(receipt.devices_left_out)} devices that only root can make: {', '.join(receipt.devices_left_out)}")
+        lines.append(
+            f"left out {show.count(len(receipt.devices_left_out), 'device')} that only root can make: {', '.join(receipt.devices_left_out)}"
+        )
     if receipt.xattrs_left_out:
-        lines.append(f"left out {receipt.xattrs_left_out} extended attributes")
+        lines.append(f"left out {show.count(receipt.xattrs_left_out, 'extended attribute')}")
     return lines
 
 

@@ -7,7 +7,8 @@ import os
 import click
 
 from cstore.errors import StoreError
-from cstore.store import Store, place_of
+from cstore.location import place_of
+from cstore.store import Store
 
 __all__ = ["command"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cstore.cli import show
-from cstore.store import Store, place_of
+from cstore.location import place_of
+from cstore.store import Store
 
 if TYPE_CHECKING:
     from cstore.model.image import ImageRecord

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cstore.cli import show
+from cstore.location import place_of
 from cstore.prune import unreferenced
 from cstore.publish.owners import Owners
-from cstore.store import Store, place_of
+from cstore.store import Store
 
 if TYPE_CHECKING:
     from cstore.model.image import ImageRecord
@@ -47,7 +48,7 @@ def command(location: str, *, as_json: bool) -> None:
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     click.echo(
-        f"{len(images)} images, {counts['layers']} layers of which {counts['retired']} retired; "
+        f"{show.count(len(images), 'image')}, {show.count(len(chains.sizes), 'layer')} of which {counts['retired']} retired; "
         f"layout {counts['layout']}; owners: {counts['owners']}"
     )
 

@@ -8,9 +8,10 @@ import re
 import click
 
 from cstore.cli import show
+from cstore.location import place_of
 from cstore.prune import plan_prune
 from cstore.publish.prune import prune
-from cstore.store import Store, place_of
+from cstore.store import Store
 
 __all__ = ["command"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cstore.source.fetch import Progress
 
-__all__ = ["as_json", "delta_lines", "progress", "size", "step_dict"]
+__all__ = ["as_json", "count", "delta_lines", "progress", "size", "step_dict"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
@@ -32,6 +32,12 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def count(number: int, thing: str) -> str:
+    """Return a number of things as people write it."""
+    plural = {"entry": "entries"}.get(thing, f"{thing}s")
+    return f"{number} {thing if number == 1 else plural}"
+
+
 def as_json(value: object) -> str:
     """Return a value as one line of JSON."""
     return orjson.dumps(value).decode()
@@ -40,10 +46,10 @@ def as_json(value: object) -> str:
 def delta_lines(delta: Delta) -> Iterator[str]:
     """Yield a line for each step, and one for their sum."""
     for step in delta:
-        entries = f", {step.entries} entries" if isinstance(step, PutTree) else ""
+        entries = f", {count(step.entries, 'entry')}" if isinstance(step, PutTree) else ""
         written = f" ({size(step.size)}{entries})" if step.size or entries else ""
         yield f"{_verb(step)} {step.path}{written}"
-    yield f"{len(delta.steps)} steps, {delta.entries} entries, {size(delta.size)}" if delta else "nothing to do"
+    yield f"{count(len(delta.steps), 'step')}, {count(delta.entries, 'entry')}, {size(delta.size)}" if delta else "nothing to do"
 
 
 def step_dict(step: Step) -> dict[str, object]:

@@ -80,9 +80,9 @@ def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tup
             offset, length = data[place : place + 12], data[place + 12 : place + 24]
             if offset[0] == 0:
                 break
-            pieces.append((_octal(offset, at), _octal(length, at)))
+            pieces.append((number(offset, "sparse offset", at), number(length, "sparse length", at)))
         if not data[more]:
-            return tuple(pieces), _octal(header[_REAL_SIZE], at)
+            return tuple(pieces), number(header[_REAL_SIZE], "size", at)
         if len(pieces) > _MOST_PIECES:
             raise ContentError(f"{at}: expected a sparse map of up to {_MOST_PIECES} pieces, found more")
         data, (start, count, more) = block(), _IN_BLOCK
@@ -111,13 +111,3 @@ def _decimal(text: bytes, at: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise ContentError(f"{at}: expected a number in a sparse map, found {shown(text)}")
     return int(text)
-
-
-def _octal(text: bytes, at: str) -> int:
-    if text[0] & 0x80:
-        return int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
-    digits = text.strip(b" \0")
-    try:
-        return int(digits or b"0", 8)
-    except ValueError:
-        raise ContentError(f"{at}: expected an octal number in a sparse map, found {shown(text)}") from None

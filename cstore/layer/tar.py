@@ -5,26 +5,22 @@ The dialects are those that Go's archive/tar reads, since podman reads layers wi
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Protocol
 
 from cstore.errors import ContentError
 from cstore.layer import sparse
 from cstore.layer.entry import Entry, Kind, shown
+from cstore.layer.header import BLOCK, Header, number, text
 from cstore.layer.names import clean
 from cstore.layer.pax import MAX_SPECIAL, Pax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["BLOCK", "Stream", "TarReader"]
+__all__ = ["Stream", "TarReader"]
 
-BLOCK = 512
 _CHUNK = 1 << 20
 _ZEROS = bytes(BLOCK)
-_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
-_SPACES = 8 * ord(" ")
-_BINARY = 0x80
 _LAST_ID = 2**32 - 2
 _LAST_MTIME = 2**63 - 1
 _PERMISSIONS = 0o7777
@@ -76,19 +72,19 @@ class TarReader:
 
     def __iter__(self) -> Iterator[Entry]:
         pax, long_name, long_target = Pax(), b"", b""
-        while (block := self._header()) is not None:
-            fields = _FIELDS.unpack(block)
-            kind = fields[7]
+        while (block := self._block()) is not None:
+            header = Header.parse(block, self._at)
+            kind = header.kind
             if kind in b"xgLK":
-                data = self._special(fields)
+                data = self._special(header)
                 if kind == b"x":
                     pax = Pax.parse(data, self._at)
                 elif kind == b"L":
-                    long_name = data.partition(b"\0")[0]
+                    long_name = text(data)
                 elif kind == b"K":
-                    long_target = data.partition(b"\0")[0]
+                    long_target = text(data)
                 continue
-            yield self._entry(block, fields, pax, long_name, long_target)
+            yield self._entry(header, block, pax, (long_name, long_target))
             self._finish()
             pax, long_name, long_target = Pax(), b"", b""
 
@@ -101,7 +97,7 @@ class TarReader:
             self._left -= len(chunk)
             yield chunk
 
-    def _header(self) -> bytes | None:
+    def _block(self) -> bytes | None:
         block = self._stream.read(BLOCK)
         if not block:
             return None
@@ -114,14 +110,11 @@ class TarReader:
             if second not in (_ZEROS, b""):
                 raise ContentError(f"{self._at}: expected a second block of zeros at the end of the tar, found something else")
             return None
-        stored = self._number(block[148:156], "checksum")
-        if stored != sum(block) - sum(block[148:156]) + _SPACES and stored != _signed_sum(block):
-            raise ContentError(f"{self._at}: expected a tar header, found a block with a wrong checksum")
         return block
 
-    def _special(self, fields: tuple[bytes, ...]) -> bytes:
+    def _special(self, header: Header) -> bytes:
         """Return the content of a member that only describes the next one."""
-        size = self._number(fields[4], "size")
+        size = number(header.size, "size", self._at)
         if size > MAX_SPECIAL:
             raise ContentError(f"{self._at}: expected a header of up to {MAX_SPECIAL} bytes, found one of {size}")
         padded = size + -size % BLOCK
@@ -131,35 +124,36 @@ class TarReader:
         self._keep(data)
         return data[:size]
 
-    def _entry(self, block: bytes, fields: tuple[bytes, ...], pax: Pax, long_name: bytes, long_target: bytes) -> Entry:
-        name = pax.name or long_name or _name(fields)
+    def _entry(self, header: Header, block: bytes, pax: Pax, long: tuple[bytes, bytes]) -> Entry:
+        """Return the entry that a header begins, with what the members before it said: PAX, long name, long target."""
+        name = pax.name or long[0] or header.name
         at = f"{self._at}: member {shown(name)}"
-        kind = _KINDS.get(fields[7])
+        kind = _KINDS.get(header.kind)
         if kind is None:
-            raise ContentError(f"{at}: expected a file, directory, link or device, found a member of type {shown(fields[7])}")
-        if fields[7] == b"\0" and name.endswith(b"/"):
+            raise ContentError(f"{at}: expected a file, directory, link or device, found a member of type {shown(header.kind)}")
+        if header.kind == b"\0" and name.endswith(b"/"):
             kind = Kind.DIRECTORY
         packed = 0
         if kind is Kind.FILE:
-            packed = self._number(fields[4], "size", at) if pax.size is None else pax.size
+            packed = number(header.size, "size", at) if pax.size is None else pax.size
         self._left, self._padding = packed, -packed % BLOCK
         size, pieces = packed, None
-        if kind is Kind.FILE and (fields[7] == b"S" or pax.is_sparse):
+        if kind is Kind.FILE and (header.kind == b"S" or pax.is_sparse):
             size, pieces = self._sparse(block, pax, packed, at)
         target = b""
         if kind in (Kind.SYMLINK, Kind.HARDLINK):
-            target = pax.target or long_target or fields[8].partition(b"\0")[0]
+            target = pax.target or long[1] or text(header.target)
             target = _checked_target(target, at) if kind is Kind.SYMLINK else clean(target, f"{at}: target")
         device = (0, 0)
         if kind in (Kind.CHARACTER, Kind.BLOCK):
-            device = (self._number(fields[13], "device number", at), self._number(fields[14], "device number", at))
+            device = (number(header.major, "device number", at), number(header.minor, "device number", at))
         return Entry(
             clean(name, self._at),
             kind,
-            self._number(fields[1], "mode", at) & _PERMISSIONS,
-            self._owner(fields[2], pax.uid, at),
-            self._owner(fields[3], pax.gid, at),
-            _bounded(self._number(fields[5], "time", at) * 10**9 if pax.mtime is None else pax.mtime),
+            number(header.mode, "mode", at) & _PERMISSIONS,
+            _owner(header.uid, pax.uid, at),
+            _owner(header.gid, pax.gid, at),
+            _bounded(number(header.mtime, "time", at) * 10**9 if pax.mtime is None else pax.mtime),
             size,
             target,
             device,
@@ -203,38 +197,15 @@ class TarReader:
                 raise self._cut()
             self._keep(padding)
 
-    def _owner(self, text: bytes, pax: int | None, at: str) -> int:
-        owner = self._number(text, "owner", at) if pax is None else pax
-        if owner > _LAST_ID:
-            raise ContentError(f"{at}: expected an owner from 0 to {_LAST_ID}, found {owner}")
-        return owner
-
-    def _number(self, text: bytes, what: str, at: str = "") -> int:
-        if text[0] & _BINARY:
-            value = int.from_bytes(bytes([text[0] & 0x7F]) + text[1:], "big")
-            if text[0] & 0x40:
-                raise ContentError(f"{at or self._at}: expected a {what} of at least 0, found a negative one")
-            return value
-        digits = text.strip(b" \0")
-        if not digits:
-            return 0
-        try:
-            if digits.isdigit():
-                return int(digits, 8)
-        except ValueError:
-            pass
-        raise ContentError(f"{at or self._at}: expected a {what} in octal digits, found {shown(text)}")
-
     def _cut(self) -> ContentError:
         return ContentError(f"{self._at}: expected the rest of a tar member, found the end of the tar")
 
 
-def _name(fields: tuple[bytes, ...]) -> bytes:
-    name = fields[0].partition(b"\0")[0]
-    if fields[9] == b"ustar\0":
-        prefix = fields[15].partition(b"\0")[0]
-        return prefix + b"/" + name if prefix else name
-    return name
+def _owner(field: bytes, pax: int | None, at: str) -> int:
+    owner = number(field, "owner", at) if pax is None else pax
+    if owner > _LAST_ID:
+        raise ContentError(f"{at}: expected an owner from 0 to {_LAST_ID}, found {owner}")
+    return owner
 
 
 def _checked_target(target: bytes, at: str) -> bytes:
@@ -246,9 +217,3 @@ def _checked_target(target: bytes, at: str) -> bytes:
 def _bounded(mtime: int) -> int:
     """Return the time as podman sets it: outside of what Unix time holds it is 1970 (spec A8)."""
     return mtime if 0 <= mtime <= _LAST_MTIME else 0
-
-
-def _signed_sum(block: bytes) -> int:
-    """Return the checksum as some old programs compute it, with signed bytes."""
-    rest = block[:148] + block[156:]
-    return sum(rest) - 256 * sum(byte > 127 for byte in rest) + _SPACES  # noqa: PLR2004 - the sign bit

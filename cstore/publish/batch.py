@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from cstore.delta import Delta, PutTree
 from cstore.errors import SourceError, StoreError
+from cstore.location import place_of
 from cstore.model.about import About
 from cstore.model.layout import Form
 from cstore.model.platform import Platform
@@ -20,7 +21,7 @@ from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
 from cstore.source import open_source
 from cstore.source.fetch import Fetcher, silent
-from cstore.store import Store, place_of
+from cstore.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cstore.location import place_of
 from cstore.prune import plan_prune
 from cstore.publish.directory import apply, is_interrupted, writing
-from cstore.store import Store, place_of
+from cstore.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -1,0 +1,94 @@
+"""One header block of a tar: its fields, the numbers in them, and its checksum (spec A1, A2)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from cstore.errors import ContentError
+from cstore.layer.entry import shown
+
+__all__ = ["BLOCK", "Header", "number"]
+
+BLOCK = 512
+"""Bytes of a block."""
+
+_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+_CHECKSUM = slice(148, 156)
+_SPACES = 8 * ord(" ")
+_BINARY = 0x80
+_NEGATIVE = 0x40
+
+
+class Header(NamedTuple):
+    """The fields of a header block as they stand there, in their order."""
+
+    short_name: bytes
+    mode: bytes
+    uid: bytes
+    gid: bytes
+    size: bytes
+    mtime: bytes
+    checksum: bytes
+    kind: bytes
+    target: bytes
+    magic: bytes
+    version: bytes
+    user: bytes
+    group: bytes
+    major: bytes
+    minor: bytes
+    prefix: bytes
+
+    @classmethod
+    def parse(cls, block: bytes, at: str) -> Header:
+        """Read a block.
+
+        Raises:
+            ContentError: its checksum is wrong, counted with bytes without sign or, as some old programs do, with sign.
+        """
+        header = cls._make(_FIELDS.unpack(block))
+        stored = number(header.checksum, "checksum", at)
+        if stored != sum(block) - sum(block[_CHECKSUM]) + _SPACES and stored != _signed_sum(block):
+            raise ContentError(f"{at}: expected a tar header, found a block with a wrong checksum")
+        return header
+
+    @property
+    def name(self) -> bytes:
+        """The member's name, put together where it is in two parts."""
+        name = text(self.short_name)
+        prefix = text(self.prefix) if self.magic == b"ustar\0" else b""
+        return prefix + b"/" + name if prefix else name
+
+
+def text(field: bytes) -> bytes:
+    """Return a field up to its first NUL byte."""
+    return field.partition(b"\0")[0]
+
+
+def number(field: bytes, what: str, at: str) -> int:
+    """Return the number in a field: octal digits, or base 256 where the first bit is set; an empty field is 0.
+
+    Args:
+        field: the field.
+        what: what errors call it.
+        at: the place of the member, for errors.
+
+    Raises:
+        ContentError: it holds no such number, or a negative one.
+    """
+    if field[0] & _BINARY:
+        if field[0] & _NEGATIVE:
+            raise ContentError(f"{at}: expected a {what} of at least 0, found a negative one")
+        return int.from_bytes(bytes([field[0] & ~_BINARY]) + field[1:], "big")
+    digits = field.strip(b" \0")
+    if not digits:
+        return 0
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise ContentError(f"{at}: expected a {what} in octal digits, found {shown(field)}")
+    return int(digits, 8)
+
+
+def _signed_sum(block: bytes) -> int:
+    rest = block[: _CHECKSUM.start] + block[_CHECKSUM.stop :]
+    return sum(rest) - 256 * sum(byte >= _BINARY for byte in rest) + _SPACES
