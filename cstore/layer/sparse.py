@@ -75,8 +75,7 @@ def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tup
     pieces: list[tuple[int, int]] = []
     data, (start, count, more) = header, _IN_HEADER
     while True:
-        for number in range(count):
-            place = start + number * _PIECE
+        for place in range(start, start + count * _PIECE, _PIECE):
             offset, length = data[place : place + 12], data[place + 12 : place + 24]
             if offset[0] == 0:
                 break
