@@ -50,9 +50,8 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
     if not receipt.delta:
         return [f"{added}: already there" for added in names]
     lines = [f"added {added}" for added in names]
-    lines.append(
-        f"{show.count(receipt.layers, 'new layer')}, {show.count(receipt.entries, 'entry')}, {show.size(receipt.bytes_written)}; owners: {receipt.owners}"
-    )
+    written = f"{show.count(receipt.layers, 'new layer')}, {show.count(receipt.entries, 'entry')}, {show.size(receipt.bytes_written)}"
+    lines.append(f"{written}; owners: {receipt.owners}")
     if receipt.devices_left_out:
         lines.append(
             f"left out {show.count(len(receipt.devices_left_out), 'device')} that only root can make: {', '.join(receipt.devices_left_out)}"

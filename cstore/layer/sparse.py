@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import ContentError
 from cstore.layer.entry import shown
+from cstore.layer.header import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
