@@ -59,10 +59,15 @@ def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, Fetch
 
 @frozen
 class _Edited:
-    """An image's record as it was, and as it is to be: None where there was none, or none is to be."""
+    """An image's record as it was, None where there was none, and as it is to be."""
 
     before: ImageRecord | None
-    after: ImageRecord | None
+    after: ImageRecord
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the image lost its last name, or never got one; one that had none before stays."""
+        return not self.after.names and (self.before is None or bool(self.before.names))
 
 
 class _Draft:
@@ -80,10 +85,9 @@ class _Draft:
         if record is None:
             record = ImageRecord(
                 id=image.id,
-                digest=image.digest,
-                layer=image.chain[-1] if image.chain else None,
                 created=image.config.created,
             )
+        record = evolve(record, digest=record.digest or image.digest, layer=image.chain[-1] if image.chain else None)
         missing = {key: data for key, data in wanted.items() if key not in record.big_data_names}
         if missing:
             record = evolve(
@@ -99,7 +103,9 @@ class _Draft:
             self._name(image.id, str(name))
 
     def tag(self, name: str, new_name: Reference) -> None:
-        self._name(self._find(name).id, str(new_name))
+        record = self._find(name)
+        self._current(record.id)
+        self._name(record.id, str(new_name))
 
     def drop(self, name: str) -> None:
         record = self._find(name)
@@ -108,9 +114,9 @@ class _Draft:
         self._unname(record, _normalised(name))
 
     def finish(self, layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: dt.date) -> Delta:
-        wanted = {layer for image in self._added if self._current(image.id) for layer in image.chain}
+        wanted = {layer for image in self._added if not self._edited[image.id].is_gone for layer in image.chain}
         new = [layers[layer] for layer in layers if layer in wanted and self._store.layers.raw(layer) is None]
-        gone = [edit.before for edit in self._edited.values() if edit.before and edit.after is None]
+        gone = [edit.before for edit in self._edited.values() if edit.before and edit.is_gone]
         retired = {layer: day for layer, day in self._store.about.retired.items() if layer not in wanted}
         for record in gone:
             for layer in self._unused(record.layer, wanted, retired.keys()):
@@ -122,7 +128,7 @@ class _Draft:
             Outcome(
                 layers=new,
                 made=self._made(),
-                big_data={image: items for image, items in self._big_data.items() if self._current(image)},
+                big_data={image: items for image, items in self._big_data.items() if not self._edited[image].is_gone},
                 images=self._store.images.edited(changed, added),
                 retired=retired,
                 removed=[record.id for record in gone],
@@ -141,13 +147,11 @@ class _Draft:
         changed: dict[str, bytes | None] = {}
         added = []
         for identity, edit in self._edited.items():
-            if edit.before == edit.after:
-                continue
             if edit.before is None:
-                added.append(encode(edit.after.to_dict()) if edit.after else b"")
-            elif edit.after is None:
+                added += [] if edit.is_gone else [encode(edit.after.to_dict())]
+            elif edit.is_gone:
                 changed[identity] = None
-            else:
+            elif edit.before != edit.after:
                 raw = self._store.images.raw(identity) or b""
                 changed[identity] = rewrite(raw, edit.before.to_dict(), edit.after.to_dict(), self._store.images.place(identity))
         return changed, added
@@ -161,9 +165,9 @@ class _Draft:
             self._edited[identity] = _Edited(record, record)
         return self._edited[identity].after
 
-    def _set(self, record: ImageRecord, *, gone: bool = False) -> None:
+    def _set(self, record: ImageRecord) -> None:
         edit = self._edited.get(record.id)
-        self._edited[record.id] = _Edited(edit.before if edit else None, None if gone else record)
+        self._edited[record.id] = _Edited(edit.before if edit else None, record)
 
     def _find(self, wanted: str) -> ImageRecord:
         name = _normalised(wanted)
@@ -171,15 +175,15 @@ class _Draft:
         if holder is not None:
             return holder
         found = self._store.image(wanted)
-        record = self._current(found.id)
-        if record is None or name in found.names:
+        record = self._current(found.id) or found
+        if name in found.names:
             raise NotFoundError(f'{self._store.root}: expected an image "{wanted}", found that an earlier change took it away')
         return record
 
     def _holder(self, name: str) -> ImageRecord | None:
         """Return the image that has a name, as the changes so far leave it."""
         for edit in self._edited.values():
-            if edit.after and name in edit.after.names:
+            if name in edit.after.names:
                 return edit.after
         held = self._store.holder(name)
         return None if held is None or held.id in self._edited else held
@@ -190,14 +194,13 @@ class _Draft:
             return
         if holder is not None:
             self._unname(holder, name)
-        record = self._current(identity)
-        if record is not None:
-            self._set(evolve(record, names=(name, *record.names)))
+        record = self._edited[identity].after
+        self._set(evolve(record, names=(name, *record.names)))
 
     def _unname(self, record: ImageRecord, name: str) -> None:
         self._current(record.id)
         left = tuple(other for other in record.names if other != name)
-        self._set(evolve(record, names=left), gone=not left)
+        self._set(evolve(record, names=left))
 
     def _unused(self, top: LayerID | None, wanted: AbstractSet[LayerID], retired: AbstractSet[LayerID]) -> list[LayerID]:
         """Return the layers from this one down that no image and no other layer in use needs any more."""
@@ -213,8 +216,7 @@ class _Draft:
     def _is_used(self, layer: LayerID, retired: AbstractSet[LayerID]) -> bool:
         for value in self._store.images.mentioning(layer):
             edit = self._edited.get(value["id"])
-            is_there = edit is None or edit.after is not None
-            if is_there and (value.get("layer") == layer or layer in (value.get("mapped-layers") or ())):
+            if (edit is None or not edit.is_gone) and (value.get("layer") == layer or layer in (value.get("mapped-layers") or ())):
                 return True
         return any(value.get("parent") == layer and value["id"] not in retired for value in self._store.layers.mentioning(layer))
 

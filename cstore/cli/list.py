@@ -34,7 +34,7 @@ def command(location: str, *, as_json: bool) -> None:
         "layers": len(chains.sizes),
         "retired": len(unreferenced(store)),
         "layout": store.about.form.value,
-        "owners": str(Owners.of(root)),
+        "owners": str(Owners.there(root)),
     }
     if as_json:
         click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))

@@ -39,8 +39,7 @@ def writing(root: Path) -> Iterator[None]:
     """
     with _as_publish_errors(root):
         made = not root.exists()
-        if made:
-            root.mkdir()
+        Writer(root, Owners.of(root)).put_directory("")
         try:
             with _sole(root):
                 recover(Writer(root, Owners.of(root)))
@@ -87,11 +86,11 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
         return
     writer = Writer(root, Owners.of(root))
     with _as_publish_errors(root):
-        _check_space(delta, root)
         writer.put_directory(WORK)
-        recover(writer)
-        Journal.of(delta, root).write(root)
         try:
+            recover(writer)
+            _check_space(delta, root)
+            Journal.of(delta, root).write(root)
             for step in delta:
                 _carry_out(step, writer, progress)
             writer.sync()

@@ -26,16 +26,16 @@ class Owners:
 
     @classmethod
     def of(cls, root: Path) -> Owners:
-        """Return what holds for a store at this place, by the owner of its directory or of the nearest one above it that exists."""
-        user, group = os.geteuid(), os.getegid()
-        place = root.absolute()
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        if user != 0:
-            return cls((user, group))
-        there = place.stat()
-        is_users_store = place == root.absolute() and there.st_uid != 0
-        return cls((there.st_uid, there.st_gid) if is_users_store else None)
+        """Return what holds for all that this process writes into a store at this place, which may be still to be made."""
+        if os.geteuid() != 0:
+            return cls((os.geteuid(), os.getegid()))
+        return cls.there(root) if root.exists() else cls(None)
+
+    @classmethod
+    def there(cls, root: Path) -> Owners:
+        """Return what holds for the store that is at this place, whoever asks."""
+        there = root.stat()
+        return cls((there.st_uid, there.st_gid) if there.st_uid != 0 else None)
 
     @property
     def as_in_image(self) -> bool:

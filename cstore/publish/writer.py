@@ -159,9 +159,13 @@ def delete(place: Path) -> None:
         place.unlink()
         return
     if os.geteuid() != 0:
-        for directory, _, _ in os.walk(place):
-            os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101 - a path that os.walk gives is text
-    shutil.rmtree(place)
+        place.chmod(stat.S_IRWXU)
+        for directory, names, _ in os.walk(os.fsencode(place)):
+            for name in names:
+                below = os.path.join(directory, name)  # noqa: PTH118 - names may be no text
+                if not os.path.islink(below):  # noqa: PTH114 - the same
+                    os.chmod(below, stat.S_IRWXU)  # noqa: PTH101 - the same
+    shutil.rmtree(os.fsencode(place))
 
 
 def _sync_directory(place: Path) -> None:
