@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cstore.errors import ContentError
 from cstore.layer.entry import shown
 
-__all__ = ["BLOCK", "Header", "number"]
+__all__ = ["BLOCK", "Header", "number", "seconds", "text"]
 
 BLOCK = 512
 """Bytes of a block."""
@@ -18,6 +18,7 @@ _CHECKSUM = slice(148, 156)
 _SPACES = 8 * ord(" ")
 _BINARY = 0x80
 _NEGATIVE = 0x40
+_ALL_ONES = 0xFF
 
 
 class Header(NamedTuple):
@@ -87,6 +88,17 @@ def number(field: bytes, what: str, at: str) -> int:
     if not digits.isdigit() or b"8" in digits or b"9" in digits:
         raise ContentError(f"{at}: expected a {what} in octal digits, found {shown(field)}")
     return int(digits, 8)
+
+
+def seconds(field: bytes, at: str) -> int:
+    """Return the time in a field; before 1970 it is a negative number in base 256.
+
+    Raises:
+        ContentError: it holds no number.
+    """
+    if field[0] == _ALL_ONES:
+        return int.from_bytes(field, "big", signed=True)
+    return number(field, "time", at)
 
 
 def _signed_sum(block: bytes) -> int:

@@ -69,6 +69,14 @@ def scan(reader: BlobReader, at: str) -> Scan:
         ContentError: the blob is not what its descriptor and the config promise, is damaged, or holds a member that a tree cannot.
     """
     split = SplitWriter()
+    try:
+        return _scan(reader, split, at)
+    except BaseException:
+        split.close()
+        raise
+
+
+def _scan(reader: BlobReader, split: SplitWriter, at: str) -> Scan:
     shape = ShapeBuilder(at)
     uids: set[int] = set()
     gids: set[int] = set()

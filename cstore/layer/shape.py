@@ -37,7 +37,8 @@ class Shape:
 class ShapeBuilder:
     """Takes the members of a tar one by one, and refuses what could not be written as a tree.
 
-    What it refuses podman refuses too (spec A11 to A14): it could never be pulled.
+    Most of what it refuses podman refuses too, so that it could never be pulled; what podman would tame instead are names that lead
+    through a symlink, or through a file that comes later (spec A11 to A14).
     """
 
     def __init__(self, at: str) -> None:

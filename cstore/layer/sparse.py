@@ -10,9 +10,9 @@ from cstore.layer.entry import shown
 from cstore.layer.header import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["checked", "from_data", "from_header", "pairs"]
+__all__ = ["checked", "from_data", "from_header", "pairs", "placed"]
 
 _NUMBER = re.compile(rb"\d{1,19}")
 _MOST_PIECES = 1 << 16
@@ -105,6 +105,23 @@ def checked(pieces: tuple[tuple[int, int], ...], size: int, stored: int, at: str
     if total != stored:
         raise ContentError(f"{at}: expected {total} bytes in the pieces of a sparse file, found {stored}")
     return tuple(piece for piece in pieces if piece[1])
+
+
+def placed(pieces: Sequence[tuple[int, int]], content: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the content of a sparse file in parts, each with its offset in the file.
+
+    Args:
+        pieces: as `checked` returned them.
+        content: the pieces' bytes, cut anywhere.
+    """
+    left = b""
+    for offset, length in pieces:
+        position, end = offset, offset + length
+        while position < end:
+            left = left or next(content)
+            part, left = left[: end - position], left[end - position :]
+            yield position, part
+            position += len(part)
 
 
 def _decimal(text: bytes, at: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from cstore.errors import ContentError
 from cstore.layer import sparse
 from cstore.layer.entry import Entry, Kind, shown
-from cstore.layer.header import BLOCK, Header, number, text
+from cstore.layer.header import BLOCK, Header, number, seconds, text
 from cstore.layer.names import clean
 from cstore.layer.pax import MAX_SPECIAL, Pax
 
@@ -153,7 +153,7 @@ class TarReader:
             number(header.mode, "mode", at) & _PERMISSIONS,
             _owner(header.uid, pax.uid, at),
             _owner(header.gid, pax.gid, at),
-            _bounded(number(header.mtime, "time", at) * 10**9 if pax.mtime is None else pax.mtime),
+            _bounded(seconds(header.mtime, at) * 10**9 if pax.mtime is None else pax.mtime),
             size,
             target,
             device,
@@ -215,5 +215,5 @@ def _checked_target(target: bytes, at: str) -> bytes:
 
 
 def _bounded(mtime: int) -> int:
-    """Return the time as podman sets it: outside of what Unix time holds it is 1970 (spec A8)."""
+    """Return the time as podman sets it on files and directories: outside of what Unix time holds it is 1970 (spec A8)."""
     return mtime if 0 <= mtime <= _LAST_MTIME else 0

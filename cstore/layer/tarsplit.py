@@ -66,6 +66,10 @@ class SplitWriter:
         self._file.seek(0)
         return self._file
 
+    def close(self) -> None:
+        """Give up the file, where it will not be finished."""
+        self._file.close()
+
     def _flush(self) -> None:
         if self._raw:
             self._segment(bytes(self._raw))

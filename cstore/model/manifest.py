@@ -77,14 +77,15 @@ class ImageIndex:
         return cls(manifests=take.items("manifests", Descriptor.from_dict))
 
     def choose(self, platform: Platform, at: str = "") -> Descriptor:
-        """Return the first entry for the platform.
+        """Return the entry that fits the platform best, the first of several equal ones.
 
         Raises:
             SourceError: there is none; the error lists the platforms that there are.
         """
-        for descriptor in self.manifests:
-            if descriptor.platform and platform.runs(descriptor.platform):
-                return descriptor
+        ranked = [(platform.rank(item.platform), item) for item in self.manifests if item.platform]
+        fitting = [(rank, item) for rank, item in ranked if rank is not None]
+        if fitting:
+            return min(fitting, key=lambda ranked_item: ranked_item[0])[1]
         there = ", ".join(sorted({str(item.platform) for item in self.manifests if item.platform})) or "none"
         raise SourceError(f"{at}: expected an image for {platform}, found images for: {there}")
 

@@ -21,7 +21,7 @@ _ARCHITECTURES = {
     "i686": ("386", ""),
     "i386": ("386", ""),
 }
-_ASSUMED_VARIANTS = {"arm64": "v8", "arm": "v7"}
+_VARIANTS = {"arm64": ("v8",), "arm": ("v7", "v6", "v5")}
 
 
 @frozen
@@ -50,12 +50,25 @@ class Platform:
         architecture, variant = _ARCHITECTURES.get(machine, (machine, ""))
         return cls("linux", architecture, variant)
 
-    def runs(self, other: Platform) -> bool:
-        """Whether an image for the other platform is the one that is meant by this one; without a variant, any will do."""
+    def rank(self, other: Platform) -> int | None:
+        """Say how well an image for the other platform fits this one: 0 is best, None not at all (spec M6).
+
+        Of several variants a machine runs its own and the older ones; where no variant was asked for, the newest is best.
+        """
         if (self.os, self.architecture) != (other.os, other.architecture):
-            return False
-        assumed = _ASSUMED_VARIANTS.get(self.architecture, "")
-        return not self.variant or self.variant == (other.variant or assumed)
+            return None
+        variants = _VARIANTS.get(self.architecture, ())
+        newest = variants[0] if variants else ""
+        asked = self.variant or newest
+        wanted = variants[variants.index(asked) :] if asked in variants else (asked,)
+        has = other.variant or (newest if asked == newest else "")
+        if has in wanted:
+            return wanted.index(has)
+        return len(wanted) if not other.variant or not self.variant else None
+
+    def runs(self, other: Platform) -> bool:
+        """Whether an image for the other platform fits this one at all."""
+        return self.rank(other) is not None
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))

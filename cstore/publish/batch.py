@@ -86,6 +86,7 @@ class Batch:
         self._changes: list[Change] = []
         self._fetcher = Fetcher(progress)
         self._opened = ExitStack()
+        self._opened.callback(self._fetcher.close)
         self.receipt: Receipt | None = None
         """What was published; None before that."""
 
@@ -165,7 +166,7 @@ class Batch:
         return self._receipt(self.plan())
 
     def close(self) -> None:
-        """Let go of all sources."""
+        """Let go of all sources and fetched layers."""
         self._opened.close()
 
     def _read(self) -> Store:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cstore.layer.entry import Entry, Kind
 from cstore.layer.scan import UNPRIVILEGED
+from cstore.layer.sparse import placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -72,25 +73,13 @@ def _write_file(entry: Entry, content: Iterator[bytes], top: int, owners: Owners
             for chunk in content:
                 _write_all(handle, chunk)
         else:
-            _write_pieces(handle, entry, content)
+            os.ftruncate(handle, entry.size)
+            for offset, part in placed(entry.pieces, content):
+                os.lseek(handle, offset, os.SEEK_SET)
+                _write_all(handle, part)
         _finish(entry, handle, owners)
     finally:
         os.close(handle)
-
-
-def _write_pieces(handle: int, entry: Entry, content: Iterator[bytes]) -> None:
-    """Write a sparse file: its pieces at their offsets, and holes between them."""
-    os.ftruncate(handle, entry.size)
-    left = b""
-    for offset, length in entry.pieces or ():
-        os.lseek(handle, offset, os.SEEK_SET)
-        missing = length
-        while missing:
-            left = left or next(content)
-            part = left[:missing]
-            left = left[len(part) :]
-            missing -= len(part)
-            _write_all(handle, part)
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -116,13 +105,16 @@ def _finish_unfollowed(entry: Entry, top: int, owners: Owners) -> None:
         os.chown(entry.path, user, group, dir_fd=top, follow_symlinks=False)
     if entry.kind is not Kind.SYMLINK:
         os.chmod(entry.path, entry.mode, dir_fd=top)
+    for name, value in entry.xattrs:
+        # There is no call for this below a directory's descriptor; all directories above the entry were made here.
+        _set_xattr(f"/proc/self/fd/{top}/".encode() + entry.path, name, value, owners)
     os.utime(entry.path, ns=(entry.mtime, entry.mtime), dir_fd=top, follow_symlinks=False)
 
 
-def _set_xattr(handle: int, name: str, value: bytes, owners: Owners) -> None:
+def _set_xattr(place: int | bytes, name: str, value: bytes, owners: Owners) -> None:
     if not owners.as_in_image and not name.startswith(UNPRIVILEGED):
         return
     try:
-        os.setxattr(handle, name, value)
+        os.setxattr(place, name, value, follow_symlinks=isinstance(place, int))
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} (extended attribute {name})") from None

@@ -75,6 +75,11 @@ class Fetcher:
             if store.layers.raw(layer) is None and layer not in self.layers:
                 self.layers[layer] = self._fetch(image, number, store)
 
+    def close(self) -> None:
+        """Let go of the temporary files that fetched layers hold; a delta with them can no longer be applied."""
+        for found in self._scans.values():
+            found.tar_split.close()
+
     def _fetch(self, image: SourceImage, number: int, store: Store) -> FetchedLayer:
         layer = image.chain[number]
         found = self._scan(image, number)

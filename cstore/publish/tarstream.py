@@ -1,0 +1,243 @@
+"""A delta as one tar stream, in the form that `cvmfs_server ingest` takes (spec C1 to C8).
+
+Every directory has an entry of its own before what is in it, no name comes twice, hard links follow their targets, and no layer
+is ever on the disk or in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from cstore.delta import PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+from cstore.layer.entry import Entry, Kind
+from cstore.layer.header import BLOCK
+from cstore.layer.sparse import placed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["POISON", "TarStream"]
+
+POISON = b"\xff" * 8 * BLOCK
+"""Bytes that are no tar header: what ends with them is refused as a whole (spec C7)."""
+
+_END = bytes(2 * BLOCK)
+_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+_ZEROS = bytes(1 << 16)
+_BUFFER = 1 << 20
+_CHUNK = 1 << 16
+_PAGE = 4096
+_ODD = 7
+_SHORT_NAME = 100
+_SHORT_PREFIX = 155
+_OWNER = (0, 0)
+_KINDS = {
+    Kind.FILE: b"0",
+    Kind.HARDLINK: b"1",
+    Kind.SYMLINK: b"2",
+    Kind.CHARACTER: b"3",
+    Kind.BLOCK: b"4",
+    Kind.DIRECTORY: b"5",
+    Kind.FIFO: b"6",
+}
+
+
+class TarStream:
+    """Writes steps as members of a tar.
+
+    Args:
+        write: takes the bytes; they come in pieces of about 1 MB, which it must write with one call where it writes into a pipe.
+        base: the store's path in the repository; empty for the repository's top.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], base: str) -> None:
+        self._write = write
+        self._base = base.encode()
+        self._made: set[bytes] = {b""}
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self.size = 0
+        """Bytes so far."""
+        self.entries = 0
+        """Members so far."""
+
+    def put(self, step: Step, advance: Callable[[int], object] = lambda _size: None) -> None:
+        """Write a step; one that removes something has no members.
+
+        Raises:
+            ContentError: a layer's blob changed after it was verified.
+            OSError: nobody reads the stream any more.
+        """
+        if isinstance(step, PutTree):
+            self._tree(step, advance)
+        elif isinstance(step, PutFile):
+            file = step.open()
+            self._file(step.path, step.size, iter(lambda: file.read(_CHUNK), b""))
+        elif isinstance(step, PutSymlink):
+            self._member(self._placed(step.path), Entry(b"", Kind.SYMLINK, 0o777, *_OWNER, 0, target=step.target.encode()))
+        elif isinstance(step, ReplaceIndex):
+            self._file(step.path, len(step.data), iter([step.data]))
+            self._file(step.lock_path, len(step.lock), iter([step.lock]))
+
+    def finish(self) -> None:
+        """Write the end of the tar: only now it is one that may be published."""
+        self._add(_END)
+        self._flush()
+        self._write(b"".join(self._pieces))
+        self._pieces.clear()
+
+    def poison(self) -> None:
+        """Write what makes the whole stream invalid."""
+        self._pieces.clear()
+        self._write(POISON)
+
+    def _tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
+        self._directory(step.path)
+        for name, data in step.files.items():
+            self._file(f"{step.path}/{name}", len(data), iter([data]))
+        for name in step.directories:
+            self._directory(f"{step.path}/{name}")
+        top = self._placed(f"{step.path}/diff")
+        for entry, content in step.tree.walk():
+            place = top + b"/" + entry.path if entry.path else top
+            if entry.kind is Kind.HARDLINK:
+                self._member(place, entry, top + b"/" + entry.target)
+                continue
+            self._member(place, entry)
+            if entry.kind is Kind.FILE:
+                self._content(entry.size, _filled(entry, content))
+                advance(entry.stored)
+
+    def _file(self, path: str, size: int, content: Iterable[bytes]) -> None:
+        self._member(self._placed(path), Entry(b"", Kind.FILE, 0o644, *_OWNER, 0, size=size))
+        self._content(size, content)
+
+    def _directory(self, path: str) -> None:
+        place = self._placed(path)
+        if place not in self._made:
+            self._made.add(place)
+            self._member(place, Entry(b"", Kind.DIRECTORY, 0o755, *_OWNER, 0))
+
+    def _placed(self, path: str) -> bytes:
+        """Return where a path of the store is in the repository, after its directories have their entries."""
+        place = b"/".join(filter(None, (self._base, path.encode())))
+        missing = []
+        above = place.rpartition(b"/")[0]
+        while above not in self._made:
+            missing.append(above)
+            above = above.rpartition(b"/")[0]
+        for directory in reversed(missing):
+            self._made.add(directory)
+            self._member(directory, Entry(b"", Kind.DIRECTORY, 0o755, *_OWNER, 0))
+        return place
+
+    def _member(self, place: bytes, entry: Entry, target: bytes | None = None) -> None:
+        self.entries += 1
+        self._add(header(place, entry, entry.target if target is None else target))
+
+    def _content(self, size: int, content: Iterable[bytes]) -> None:
+        for chunk in content:
+            self._add(chunk)
+        if size % BLOCK:
+            self._add(_ZEROS[: -size % BLOCK])
+
+    def _add(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._buffered += len(data)
+        self.size += len(data)
+        if self._buffered >= _BUFFER:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write as much as leaves the reader inside a block, whole pages after an odd beginning.
+
+        If this process dies between two writes or in one of them, what the pipe holds ends inside a block, and is refused. Only the
+        very last write, too small for a pipe to part it, brings the reader to the end.
+        """
+        data = b"".join(self._pieces)
+        ready = max((self.size - _ODD) // _PAGE * _PAGE + _ODD - (self.size - len(data)), 0)
+        self._pieces = [data[ready:]]
+        self._buffered = len(data) - ready
+        if ready:
+            self._write(data[:ready])
+
+
+def header(place: bytes, entry: Entry, target: bytes) -> bytes:
+    """Return the header of a member: one block, and before it a longer name or target where the block has no room for it.
+
+    Args:
+        place: the member's name.
+        entry: its kind, mode, owner, size, time (whole seconds) and device.
+        target: a symlink's text, or the name of a hard link's target.
+    """
+    before = b""
+    prefix, name = _split(place)
+    if name is None:
+        before, name = _long(b"L", place), place[:_SHORT_NAME]
+    if len(target) > _SHORT_NAME:
+        before += _long(b"K", target)
+    return before + _block(name, entry, _KINDS[entry.kind], target[:_SHORT_NAME], prefix)
+
+
+def _block(name: bytes, entry: Entry, kind: bytes, target: bytes = b"", prefix: bytes = b"") -> bytes:
+    block = _FIELDS.pack(
+        name,
+        b"%07o" % entry.mode,
+        _number(entry.uid, 8),
+        _number(entry.gid, 8),
+        _number(entry.size if entry.kind is Kind.FILE else 0, 12),
+        _number(entry.mtime // 10**9, 12),
+        b" " * 8,
+        kind,
+        target,
+        b"ustar\0",
+        b"00",
+        b"",
+        b"",
+        _number(entry.device[0], 8),
+        _number(entry.device[1], 8),
+        prefix,
+    )
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def _split(place: bytes) -> tuple[bytes, bytes | None]:
+    """Return a name in the two parts of a header, None for the second where it does not fit."""
+    if len(place) <= _SHORT_NAME:
+        return b"", place
+    slash = place.rfind(b"/", 0, _SHORT_PREFIX + 1)
+    if slash > 0 and len(place) - slash - 1 <= _SHORT_NAME:
+        return place[:slash], place[slash + 1 :]
+    return b"", None
+
+
+def _long(kind: bytes, text: bytes) -> bytes:
+    data = text + b"\0"
+    return _block(b"././@LongLink", Entry(b"", Kind.FILE, 0, *_OWNER, 0, size=len(data)), kind) + data + bytes(-len(data) % BLOCK)
+
+
+def _number(value: int, width: int) -> bytes:
+    """Return a number in octal digits, or in base 256 where they have no room."""
+    if value < 8 ** (width - 1):
+        return b"%0*o" % (width - 1, value)
+    return b"\x80" + value.to_bytes(width - 1, "big")
+
+
+def _filled(entry: Entry, content: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a file's content, of a sparse one with its holes as zeros: a tar of this kind has no holes."""
+    if entry.pieces is None:
+        yield from content
+        return
+    position = 0
+    for offset, part in placed(entry.pieces, content):
+        yield from _zeros(offset - position)
+        yield part
+        position = offset + len(part)
+    yield from _zeros(entry.size - position)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield _ZEROS[:count]
+        count -= len(_ZEROS)
