@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from cstore.layer.entry import Entry, Kind
-from cstore.layer.names import Mark, ancestors, mark, parent
+from cstore.layer.names import Mark, mark, parent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -63,7 +63,12 @@ class _View:
         self._names: dict[bytes, set[bytes]] = {path: set() for path in listings}
         self._hidden: dict[bytes, set[bytes]] = {path: set() for path in listings}
         self._directories: dict[bytes, Entry] = {}
-        self._on_the_way = {above for path in (*directories, *listings) for above in (path, *ancestors(path))}
+        self._on_the_way = {b""}
+        for path in (*directories, *listings):
+            step = path
+            while step not in self._on_the_way:
+                self._on_the_way.add(step)
+                step = parent(step)
 
     @property
     def is_complete(self) -> bool:
@@ -89,14 +94,13 @@ class _View:
         """Give up what this layer hides of the layers below it."""
         if not gone and not emptied:
             return
-        for path in list(self._wanted):
-            above = ancestors(path)
-            if path in gone or not gone.isdisjoint(above) or not emptied.isdisjoint(above):
-                self._wanted.discard(path)
-        for path in list(self._listed):
-            here = [path, *ancestors(path)]
-            if not gone.isdisjoint(here) or not emptied.isdisjoint(here):
-                self._listed.discard(path)
+        lost: set[bytes] = set()
+        for path in sorted(self._on_the_way):
+            above = parent(path)
+            if path in gone or (path and (above in lost or above in emptied)):
+                lost.add(path)
+        self._wanted -= lost
+        self._listed -= lost | emptied
 
 
 class _Layer:
@@ -107,6 +111,7 @@ class _Layer:
         """The names that it has in the listed directories."""
         self.hidden: dict[bytes, set[bytes]] = {path: set() for path in listed}
         """The names that it hides there."""
+        self._seen: set[bytes] = set()
         self.gone: set[bytes] = set()
         """Paths at which nothing of the layers below is seen: whiteouts, and all but directories."""
         self.emptied: set[bytes] = set()
@@ -122,16 +127,23 @@ class _Layer:
             self.gone.add(entry.path)
         elif entry.is_opaque:
             self.emptied.add(entry.path)
-        if self.names:
-            for step in (entry.path, *ancestors(entry.path)[:-1]):
-                _note(self.names, step)
+        self._see(entry.path)
 
     def _mark(self, what: Mark, path: bytes) -> None:
         if what is Mark.OPAQUE:
             self.emptied.add(path)
+            self._see(path)
         elif what is Mark.WHITEOUT:
             self.gone.add(path)
             _note(self.hidden, path)
+            self._see(parent(path))
+
+    def _see(self, path: bytes) -> None:
+        """Note a path and the directories above it, if their names are wanted."""
+        while self.names and path and path not in self._seen:
+            self._seen.add(path)
+            _note(self.names, path)
+            path = parent(path)
 
 
 def _note(names: dict[bytes, set[bytes]], path: bytes) -> None:

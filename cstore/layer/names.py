@@ -7,7 +7,7 @@ from enum import Enum
 from cstore.errors import ContentError
 from cstore.layer.entry import shown
 
-__all__ = ["Mark", "ancestors", "clean", "mark", "parent"]
+__all__ = ["Mark", "clean", "mark", "parent"]
 
 _LONGEST_PATH = 4095
 _LONGEST_PART = 255
@@ -49,15 +49,6 @@ def clean(name: bytes, at: str) -> bytes:
 def parent(path: bytes) -> bytes:
     """Return the directory that holds a path; the top directory for the paths in it."""
     return path.rpartition(b"/")[0]
-
-
-def ancestors(path: bytes) -> list[bytes]:
-    """Return all directories above a path, the nearest first and the top directory last; none for the top directory itself."""
-    found = []
-    while path:
-        path = parent(path)
-        found.append(path)
-    return found
 
 
 def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:

@@ -8,10 +8,10 @@ from attrs import frozen
 
 from cstore.errors import ContentError
 from cstore.layer.entry import Entry, Kind, shown
-from cstore.layer.names import Mark, ancestors, mark, parent
+from cstore.layer.names import Mark, mark, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Shape", "ShapeBuilder"]
 
@@ -86,7 +86,8 @@ class ShapeBuilder:
         replaced = {path for path in self._whiteouts if path in self._kinds or path in self._implied}
         directories = {b"", *self._implied, *(path for path, kind in self._kinds.items() if kind is Kind.DIRECTORY)}
         opaque = (self._opaque | replaced) & directories
-        fresh = {path for path in self._implied if path in replaced or not opaque.isdisjoint(ancestors(path))}
+        inside = _inside(opaque, directories) if opaque else set()
+        fresh = self._implied & (replaced | inside)
         has_top = b"" in self._early
         whiteouts = self._whiteouts - replaced
         return Shape(
@@ -95,7 +96,7 @@ class ShapeBuilder:
             implied=frozenset(self._implied),
             inherited=frozenset(self._implied - fresh) | (frozenset() if has_top else {b""}),
             whiteouts=frozenset(whiteouts),
-            opaque=_names_in(_below(opaque, directories), [*self._kinds, *self._implied, *whiteouts]) if opaque else {},
+            opaque=_names_in(opaque | inside, [*self._kinds, *self._implied, *whiteouts]) if opaque else {},
         )
 
     def _mark(self, what: Mark, path: bytes) -> None:
@@ -122,12 +123,17 @@ class ShapeBuilder:
         return ContentError(f"{self._at}: member {shown(entry.name)}: {why}")
 
 
-def _below(opaque: set[bytes], directories: set[bytes]) -> list[bytes]:
-    """Return the directories that are opaque, or in an opaque one."""
-    return [path for path in directories if path in opaque or not opaque.isdisjoint(ancestors(path))]
+def _inside(opaque: set[bytes], directories: set[bytes]) -> set[bytes]:
+    """Return the directories that are somewhere in an opaque one."""
+    inside: set[bytes] = set()
+    for path in sorted(directories - {b""}):
+        above = parent(path)
+        if above in opaque or above in inside:
+            inside.add(path)
+    return inside
 
 
-def _names_in(directories: Collection[bytes], paths: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
+def _names_in(directories: Iterable[bytes], paths: Iterable[bytes]) -> dict[bytes, frozenset[bytes]]:
     names: dict[bytes, set[bytes]] = {directory: set() for directory in directories}
     for path in paths:
         directory, _, name = path.rpartition(b"/")

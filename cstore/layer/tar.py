@@ -23,6 +23,9 @@ _CHUNK = 1 << 20
 _ZEROS = bytes(BLOCK)
 _LAST_ID = 2**32 - 2
 _LAST_MTIME = 2**63 - 1
+_LAST_SIZE = 2**63 - 1
+_LAST_MAJOR = 2**12 - 1
+_LAST_MINOR = 2**20 - 1
 _PERMISSIONS = 0o7777
 _LONGEST_TARGET = 4095
 _KINDS = {
@@ -135,7 +138,7 @@ class TarReader:
             kind = Kind.DIRECTORY
         packed = 0
         if kind is Kind.FILE:
-            packed = number(header.size, "size", at) if pax.size is None else pax.size
+            packed = _within(number(header.size, "size", at) if pax.size is None else pax.size, _LAST_SIZE, "a size", at)
         self._left, self._padding = packed, -packed % BLOCK
         size, pieces = packed, None
         if kind is Kind.FILE and (header.kind == b"S" or pax.is_sparse):
@@ -146,7 +149,7 @@ class TarReader:
             target = _checked_target(target, at) if kind is Kind.SYMLINK else clean(target, f"{at}: target")
         device = (0, 0)
         if kind in (Kind.CHARACTER, Kind.BLOCK):
-            device = (number(header.major, "device number", at), number(header.minor, "device number", at))
+            device = _device(header, at)
         return Entry(
             clean(name, self._at),
             kind,
@@ -183,7 +186,7 @@ class TarReader:
             size = pax.real_size if pax.real_size is not None else packed
         else:
             pieces, size = sparse.from_header(block, lambda: more(BLOCK), at)
-        return size, sparse.checked(pieces, size, self._left, at)
+        return size, sparse.checked(pieces, _within(size, _LAST_SIZE, "a size", at), self._left, at)
 
     def _finish(self) -> None:
         """Pass over what was not read of the entry's content, and its padding."""
@@ -202,10 +205,20 @@ class TarReader:
 
 
 def _owner(field: bytes, pax: int | None, at: str) -> int:
-    owner = number(field, "owner", at) if pax is None else pax
-    if owner > _LAST_ID:
-        raise ContentError(f"{at}: expected an owner from 0 to {_LAST_ID}, found {owner}")
-    return owner
+    return _within(number(field, "owner", at) if pax is None else pax, _LAST_ID, "an owner", at)
+
+
+def _device(header: Header, at: str) -> tuple[int, int]:
+    what = "device number"
+    major, minor = number(header.major, what, at), number(header.minor, what, at)
+    return _within(major, _LAST_MAJOR, f"a {what}", at), _within(minor, _LAST_MINOR, f"a {what}", at)
+
+
+def _within(value: int, last: int, what: str, at: str) -> int:
+    """Return a number that the file system can hold."""
+    if value > last:
+        raise ContentError(f"{at}: expected {what} from 0 to {last}, found {value}")
+    return value
 
 
 def _checked_target(target: bytes, at: str) -> bytes:

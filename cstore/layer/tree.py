@@ -58,10 +58,13 @@ class Tree:
                     yield self._directory(directory), iter(())
                 if entry.kind is Kind.DIRECTORY:
                     made.add(path)
+                elif entry.kind is Kind.HARDLINK and parent(entry.target) not in made:
+                    raise self._changed(entry.target)
                 yield _cleaned(entry), tar.content()
-            for hidden in self._whiteouts():
-                for directory in self._missing(parent(hidden), made):
+            for path in sorted(self.shape.implied):
+                for directory in self._missing(path, made):
                     yield self._directory(directory), iter(())
+            for hidden in self._whiteouts():
                 yield whiteout(hidden), iter(())
             reader.finish()
         finally:
@@ -72,11 +75,14 @@ class Tree:
         missing: list[bytes] = []
         while directory not in made:
             if directory not in self.shape.implied and directory not in self.shape.early:
-                raise ContentError(f"{self.at}: expected what the first reading found, found a member below {shown(directory)}")
+                raise self._changed(directory)
             made.add(directory)
-            missing.insert(0, directory)
+            missing.append(directory)
             directory = parent(directory)
-        return missing
+        return missing[::-1]
+
+    def _changed(self, path: bytes) -> ContentError:
+        return ContentError(f"{self.at}: expected what the first reading found, found something in {shown(path)}")
 
     def _directory(self, path: bytes) -> Entry:
         """Return the entry of a directory that is made before its own entry comes, if one does."""
