@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cstore.delta import Delta
     from cstore.errors import ContentError, FormatError, NotFoundError, PublishError, SourceError, StoreError
-    from cstore.plan import plan
+    from cstore.planning import plan
     from cstore.publish.batch import Batch, Receipt, publishing
     from cstore.publish.directory import apply
     from cstore.publish.prune import prune
@@ -48,7 +48,7 @@ _HOMES = {
     "Store": "cstore.store",
     "StoreError": _ERRORS,
     "apply": "cstore.publish.directory",
-    "plan": "cstore.plan",
+    "plan": "cstore.planning",
     "prune": "cstore.publish.prune",
     "publishing": "cstore.publish.batch",
 }

@@ -29,6 +29,10 @@ class PutTree:
     entries: int
     size: int
     """Bytes of content."""
+    special: int = 0
+    """How many of the entries are whiteouts, devices and fifos."""
+    reserved: tuple[str, ...] = ()
+    """Names that CernVM-FS would take for its own."""
 
 
 @frozen(kw_only=True)

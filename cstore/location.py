@@ -18,7 +18,10 @@ from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StoreFiles", "place_of", "read_files"]
+__all__ = ["SCHEME", "StoreFiles", "place_of", "read_files"]
+
+SCHEME = "cvmfs://"
+"""How a location in a CernVM-FS repository begins."""
 
 _FLOCK = "hhqqi4x"
 
@@ -54,10 +57,10 @@ def read_files(root: Path) -> StoreFiles:
         StoreError: there is no store, or it cannot be read.
         FormatError: one of the indexes is missing.
     """
-    if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
-        what = f"found a directory without {IMAGES_INDEX}" if root.is_dir() else "found nothing"
-        raise StoreError(f"{root}: expected an image store, {what}")
     try:
+        if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
+            what = f"found a directory without {IMAGES_INDEX}" if root.is_dir() else "found nothing"
+            raise StoreError(f"{root}: expected an image store, {what}")
         with _reading(root / LAYERS_LOCK), _reading(root / IMAGES_LOCK):
             return StoreFiles(
                 layers=_bytes(root / LAYERS_INDEX),

@@ -126,6 +126,8 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence
         directories=() if below else ("empty",),
         entries=layer.scan.entries,
         size=layer.scan.content,
+        special=layer.scan.special + layer.tree.whiteouts,
+        reserved=layer.scan.reserved,
     )
     target = layout.layer_target(layer.id)
     if target is not None:

@@ -13,7 +13,6 @@ from cstore.index.gojson import decode
 from cstore.index.index import Index
 from cstore.location import place_of, read_files
 from cstore.model.about import About
-from cstore.model.chain import LayerID, parse_layer_id
 from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
 from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
@@ -21,6 +20,8 @@ from cstore.model.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from cstore.model.chain import LayerID
 
 __all__ = ["Ground", "Store"]
 
@@ -139,7 +140,7 @@ class Store:
             return held
         for value in self.images.mentioning(str(reference.digest)):
             image = ImageRecord.from_dict(value, self.images.place(value["id"]))
-            if image.has_digest(reference.digest) and any(_repository(there) == reference.repository for there in image.names):
+            if image.is_called(name):
                 return image
         return None
 
@@ -209,8 +210,7 @@ class Store:
 
     def _free_link(self, layer: LayerID, taken: Collection[Link]) -> Link:
         """Return the link for a new layer: the shortest that no other layer has."""
-        free = (link for link in link_candidates(layer) if link not in taken and self._owner(link) in (None, layer))
-        return next(free)
+        return next(link for link in link_candidates(layer) if link not in taken and self._is_free(link, layer))
 
     def tar_split(self, layer: LayerID) -> IO[bytes] | None:
         """Open the tar-split of a layer, None where it has none."""
@@ -223,16 +223,12 @@ class Store:
         """Whether the store has a file of this name, of its layout."""
         return os.path.lexists(self.root / path)
 
-    def _owner(self, link: Link) -> LayerID | None:
+    def _is_free(self, link: Link, layer: LayerID) -> bool:
+        """Whether nothing has the link, or just this layer: a run that was killed may have left it."""
+        place = self.root / self.layout.link(link)
         try:
-            text = (self.root / self.layout.link(link)).readlink()
-            return parse_layer_id(text.parent.name)
-        except (OSError, FormatError):
-            return None
-
-
-def _repository(name: str) -> str | None:
-    try:
-        return Reference.parse(name).repository
-    except FormatError:
-        return None
+            return str(place.readlink()) == self.layout.link_target(layer)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False

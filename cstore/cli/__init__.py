@@ -59,3 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(_FAILED)
+    except OSError as error:
+        click.echo(f"cstore: {error.filename or 'a file'}: expected to use it, found: {error.strerror}", err=True)
+        sys.exit(_FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cstore.cli import show
+from cstore.cli.site import Revision, place_at, revision_options
 from cstore.model.layout import Form
 from cstore.publish.batch import Batch, Receipt
 
@@ -19,8 +20,19 @@ __all__ = ["command"]
 @click.option("--layout", type=click.Choice([form.value for form in Form]), help="The form of a new store; direct by default.")
 @click.option("--dry-run", is_flag=True, help="Verify the images and print the steps, but write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(  # noqa: PLR0913 - one parameter for each option
-    location: str, sources: tuple[str, ...], name: str | None, platform: str | None, layout: str | None, *, dry_run: bool, as_json: bool
+@revision_options
+def command(
+    location: str,
+    sources: tuple[str, ...],
+    name: str | None,
+    platform: str | None,
+    layout: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    wait: float,
+    revision_tag: str,
+    message: str,
 ) -> None:
     """Put the images of all SOURCEs into the store at LOCATION, all together or not at all.
 
@@ -29,7 +41,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if name and len(sources) > 1:
         raise click.UsageError("--name names one image, so it takes one SOURCE")
     with show.progress() as progress:
-        batch = Batch(location, form=Form(layout) if layout else None, platform=platform, progress=progress)
+        place = place_at(location, progress, Revision(wait=wait, tag=revision_tag, message=message))
+        batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress)
         try:
             names = [added for source in sources for added in batch.add(source, name=name)]
             receipt = batch.preview() if dry_run else batch.publish()
@@ -52,6 +65,8 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
     lines = [f"added {added}" for added in names]
     written = f"{show.count(receipt.layers, 'new layer')}, {show.count(receipt.entries, 'entry')}, {show.size(receipt.bytes_written)}"
     lines.append(f"{written}; owners: {receipt.owners}")
+    if receipt.revision is not None:
+        lines.append(f"revision {receipt.revision}, root hash {receipt.root_hash}, {show.size(receipt.bytes_streamed)} streamed")
     if receipt.devices_left_out:
         lines.append(
             f"left out {show.count(len(receipt.devices_left_out), 'device')} that only root can make: {', '.join(receipt.devices_left_out)}"
@@ -70,5 +85,9 @@ def _dict(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
         "owners": receipt.owners,
         "devices_left_out": list(receipt.devices_left_out),
         "xattrs_left_out": receipt.xattrs_left_out,
+        "seconds": round(receipt.seconds, 3),
+        "revision": receipt.revision,
+        "root_hash": receipt.root_hash,
+        "bytes_streamed": receipt.bytes_streamed,
         **({"steps": [show.step_dict(step) for step in receipt.delta]} if dry_run else {}),
     }

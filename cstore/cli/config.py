@@ -6,8 +6,8 @@ import os
 
 import click
 
+from cstore.cli.site import place_at
 from cstore.errors import StoreError
-from cstore.location import place_of
 from cstore.store import Store
 
 __all__ = ["command"]
@@ -25,8 +25,9 @@ def command(location: str, *, fuse_overlayfs: bool) -> None:
     It belongs into /etc/containers/storage.conf for root, into ~/.config/containers/storage.conf for a user, or into any file that
     CONTAINERS_STORAGE_CONF names.
     """
-    root = place_of(location).absolute()
-    Store.open(root)
+    place = place_at(location)
+    Store.open(place.root)
+    root = place.readers_root
     if "," in str(root) or '"' in str(root) or not str(root).isprintable():
         raise StoreError(f"{root}: expected a path without commas, quotes and control characters, since podman cannot use one")
     click.echo(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cstore.cli import show
-from cstore.location import place_of
+from cstore.cli.site import place_at
 from cstore.store import Store
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(location: str, image: str, *, as_json: bool) -> None:
     """Show the image NAME|ID of the store at LOCATION: its names, digests, layers and big data."""
-    store = Store.open(place_of(location))
+    store = Store.open(place_at(location).root)
     record = store.image(image)
     described = _dict(store, record, store.chain(record.layer))
     if as_json:

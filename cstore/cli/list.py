@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cstore.cli import show
-from cstore.location import place_of
-from cstore.prune import unreferenced
+from cstore.cli.site import place_at
+from cstore.pruning import unreferenced
 from cstore.publish.owners import Owners
 from cstore.store import Store
 
@@ -25,16 +25,17 @@ _DAY = 10
 @click.argument("location")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(location: str, *, as_json: bool) -> None:
-    """List the images of the store at LOCATION, and count its layers."""
-    root = place_of(location)
-    store = Store.open(root)
+    """List the images of the store at LOCATION, newest first, and count its layers."""
+    place = place_at(location)
+    store = Store.open(place.root)
     chains = _Chains(store)
-    images = sorted(store.all_images(), key=lambda image: (image.names or ("",))[-1])
+    images = sorted(store.all_images(), key=lambda image: image.names)
+    images.sort(key=lambda image: image.created.moment, reverse=True)
     counts = {
         "layers": len(chains.sizes),
         "retired": len(unreferenced(store)),
         "layout": store.about.form.value,
-        "owners": str(Owners.there(root)),
+        "owners": str(Owners.there(place.root)),
     }
     if as_json:
         click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))
@@ -42,7 +43,7 @@ def command(location: str, *, as_json: bool) -> None:
     rows = [("NAME", "IMAGE ID", "CREATED", "SIZE", "LAYERS")]
     for image in images:
         size, depth = chains.measure(image)
-        told = (image.id[:_SHORT_ID], image.created.text[:_DAY], show.size(size), str(depth))
+        told = (image.id[:_SHORT_ID], "-" if image.created.is_zero else image.created.text[:_DAY], show.size(size), str(depth))
         rows += [(name, *told) for name in image.names or ("<none>",)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

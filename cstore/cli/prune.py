@@ -8,8 +8,8 @@ import re
 import click
 
 from cstore.cli import show
-from cstore.location import place_of
-from cstore.prune import plan_prune
+from cstore.cli.site import Revision, place_at, revision_options
+from cstore.pruning import plan_prune
 from cstore.publish.prune import prune
 from cstore.store import Store
 
@@ -32,10 +32,11 @@ def _grace(_context: click.Context, _option: click.Parameter, value: str) -> dt.
     "--grace", callback=_grace, default="14d", metavar="DAYS", show_default=True, help="How long readers may build on a retired layer."
 )
 @click.option("--dry-run", is_flag=True, help="Print the steps, but write nothing.")
-def command(location: str, grace: dt.timedelta, *, dry_run: bool) -> None:
+@revision_options
+def command(location: str, grace: dt.timedelta, *, dry_run: bool, wait: float, revision_tag: str, message: str) -> None:
     """Remove the layers of the store at LOCATION that were retired longer ago than the grace period."""
-    root = place_of(location)
+    place = place_at(location, revision=Revision(wait=wait, tag=revision_tag, message=message))
     today = dt.datetime.now(tz=dt.UTC).date()
-    delta = plan_prune(Store.open(root), grace, today) if dry_run else prune(root, grace, today)
+    delta = plan_prune(Store.open(place.root), grace, today) if dry_run else prune(place, grace, today).delta
     for line in show.delta_lines(delta):
         click.echo(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cstore.cli.site import Revision, place_at, revision_options
 from cstore.publish.batch import publishing
 
 __all__ = ["command"]
@@ -13,12 +14,13 @@ __all__ = ["command"]
 @click.argument("location")
 @click.argument("name")
 @click.argument("new_name")
-def command(location: str, name: str, new_name: str) -> None:
+@revision_options
+def command(location: str, name: str, new_name: str, *, wait: float, revision_tag: str, message: str) -> None:
     """Give the image NAME (a name or an ID) in the store at LOCATION also the name NEW_NAME.
 
     If another image has NEW_NAME, it loses it in the same step.
     """
-    with publishing(location) as batch:
+    with publishing(place_at(location, revision=Revision(wait=wait, tag=revision_tag, message=message))) as batch:
         batch.tag(name, new_name)
     receipt = batch.receipt
     tagged = receipt.names[0] if receipt else new_name

@@ -32,8 +32,16 @@ _DECODER = json.JSONDecoder()
 
 
 def encode(value: object) -> bytes:
-    """Return a value as containers/storage would write it: compact, with Go's escapes (spec J1, J3)."""
-    return _UNLIKE_GO.sub(lambda match: _GO[match[0]], orjson.dumps(value))
+    """Return a value as containers/storage would write it: compact, with Go's escapes (spec J1, J3).
+
+    Raises:
+        FormatError: JSON cannot hold it: text that is no UTF-8, or more levels than orjson knows.
+    """
+    try:
+        data = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise FormatError("", f"expected what JSON can hold, found something else ({error})") from None
+    return _UNLIKE_GO.sub(lambda match: _GO[match[0]], data)
 
 
 def decode(data: bytes, at: str) -> object:
@@ -52,9 +60,15 @@ def members(record: bytes, at: str) -> dict[str, bytes]:
     """Return the members of an object with the bytes of their values, in order; the record must be sound JSON.
 
     Raises:
-        FormatError: it is no object, or it names a member twice (readers differ on which one counts).
+        FormatError: it is no object, names a member twice (readers differ on which one counts), or is too deep.
     """
-    text = record.decode()
+    try:
+        return _members(record.decode(), at)
+    except RecursionError:
+        raise FormatError(at, "expected an object of fewer levels") from None
+
+
+def _members(text: str, at: str) -> dict[str, bytes]:
     position = _skip(text, 0)
     if text[position : position + 1] != "{":
         raise FormatError(at, "expected an object")

@@ -7,6 +7,7 @@ those asked for is decoded. Any other index is read whole once, and its records 
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ _FIRST = b"[\n"
 _BETWEEN = b",\n"
 _LAST = b"\n]\n"
 _START = b'\n{"id":"'
+_UNUSUAL = re.compile(rb'[\\<>&]|\xe2\x80|"id":')
 
 
 @frozen
@@ -63,6 +65,16 @@ class Index:
         values = decode(data, f"{name}.json")
         if not isinstance(values, list):
             raise FormatError(f"{name}.json", f"expected an array, found {found(values)}")
+        numbers = cls._numbered(name, values)
+        try:
+            spans = tuple(_spans(data))
+            return cls(name, data, _has_own_form(data, spans, values), spans, numbers)
+        except RecursionError:
+            raise FormatError(f"{name}.json", "expected records of fewer levels") from None
+
+    @staticmethod
+    def _numbered(name: str, values: Sequence[object]) -> dict[str, int]:
+        """Return at which place each ID stands."""
         numbers: dict[str, int] = {}
         for number, value in enumerate(values):
             identity = value.get("id") if isinstance(value, dict) else None
@@ -71,8 +83,7 @@ class Index:
             if identity in numbers:
                 raise FormatError(f"{name}[{number}].id", f"expected an ID of its own, found that of {name}[{numbers[identity]}]")
             numbers[identity] = number
-        spans = tuple(_spans(data))
-        return cls(name, data, _has_own_form(data, spans, values), spans, numbers)
+        return numbers
 
     @property
     def lock(self) -> bytes:
@@ -105,8 +116,8 @@ class Index:
                 if _mentions(value, text):
                     yield value
             return
-        token = encode(text)
-        position = self.data.find(token)
+        token = _token(text)
+        position = self.data.find(token) if token else -1
         while position >= 0:
             start, end = self._line(position)
             yield self._object(self.data[start:end], f"at byte {start}")
@@ -159,7 +170,8 @@ class Index:
         if not self.is_own:
             number = self._numbers.get(identity)
             return None if number is None else self._spans[number]
-        position = self.data.find(_START + encode(identity)[1:])
+        token = _token(identity)
+        position = self.data.find(_START + token[1:]) if token else -1
         return None if position < 0 else self._line(position + 1)
 
     def _line(self, position: int) -> tuple[int, int]:
@@ -197,7 +209,7 @@ def _spans(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterable[object]) -> bool:
-    """Whether an index is in the own form: a line for each record, the ID first, every text escaped in the one way."""
+    """Whether an index is in the own form: a line for each record, the ID first and once, every text escaped in the one way."""
     if not spans:
         return data == EMPTY
     if data[:2] != _FIRST or data[-3:] != _LAST:
@@ -206,14 +218,24 @@ def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterabl
     return between and all(
         data[start : start + 7] == _START[1:]
         and data.find(b"\n", start, end) < 0
-        and (data.find(b"\\", start, end) < 0 or encode(value) == data[start:end])
+        and (not _UNUSUAL.search(data, start + 7, end) or encode(value) == data[start:end])
         for (start, end), value in zip(spans, values, strict=True)
     )
 
 
 def _mentions(value: object, text: str) -> bool:
-    if isinstance(value, dict):
-        return any(_mentions(item, text) for item in value.values())
-    if isinstance(value, list):
-        return any(_mentions(item, text) for item in value)
-    return value == text
+    left = [value]
+    while left:
+        item = left.pop()
+        if item == text:
+            return True
+        left += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return False
+
+
+def _token(text: str) -> bytes:
+    """Return a text as it stands in an index of the own form; empty where it cannot stand in one."""
+    try:
+        return encode(text)
+    except FormatError:
+        return b""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cstore.model.digest import Digest
     from cstore.model.manifest import Descriptor
 
-__all__ = ["DAMAGED", "BlobReader", "Tally", "open_tar"]
+__all__ = ["DAMAGED", "BlobReader", "Tally", "open_tar", "unpacked_limit"]
 
 _CHUNK = 1 << 18
 _BUFFER = 1 << 20
@@ -118,8 +118,12 @@ class BlobReader:
         self._descriptor = descriptor
         self._blob = Tally(raw, descriptor.digest, descriptor.size, at, progress)
         packed = io.BufferedReader(self._blob, _CHUNK)
-        self.compression, unpacked = open_tar(packed)
-        limit = _FREE + _RATIO * descriptor.size
+        try:
+            self.compression, unpacked = open_tar(packed)
+        except BaseException:
+            packed.close()
+            raise
+        limit = unpacked_limit(descriptor.size)
         self._tar = Tally(unpacked, diff_id, limit, f"{at}, unpacked")
         self._packed = packed
         self._stream = io.BufferedReader(self._tar, _BUFFER)
@@ -162,6 +166,11 @@ class BlobReader:
 
 DAMAGED = (EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), igzip.BadGzipFile, zstandard.ZstdError)
 """What the unpackers raise when their data are damaged."""
+
+
+def unpacked_limit(packed: int) -> int:
+    """Return how many bytes something may unpack to that has so many bytes packed."""
+    return _FREE + _RATIO * packed
 
 
 def open_tar(packed: Peekable) -> tuple[str, IO[bytes]]:

@@ -7,7 +7,7 @@ from enum import Enum
 from cstore.errors import ContentError
 from cstore.layer.entry import shown
 
-__all__ = ["Mark", "clean", "mark", "parent"]
+__all__ = ["Mark", "clean", "is_reserved", "mark", "parent"]
 
 _LONGEST_PATH = 4095
 _LONGEST_PART = 255
@@ -15,6 +15,8 @@ _TOP = (b".", b"./", b"/")
 _PREFIX = b".wh."
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
+_RESERVED = (b".cvmfs", b".cvmfscatalog", b".cvmfsautocatalog", b".cvmfsbundles")
+_GRAFT = b".cvmfsgraft-"
 
 
 class Mark(Enum):
@@ -49,6 +51,12 @@ def clean(name: bytes, at: str) -> bytes:
 def parent(path: bytes) -> bytes:
     """Return the directory that holds a path; the top directory for the paths in it."""
     return path.rpartition(b"/")[0]
+
+
+def is_reserved(path: bytes) -> bool:
+    """Whether CernVM-FS would take a name for its own, wherever in a tree it is (spec C9)."""
+    name = path.rpartition(b"/")[2]
+    return name in _RESERVED or name.startswith(_GRAFT)
 
 
 def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:

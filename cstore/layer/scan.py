@@ -8,6 +8,7 @@ from attrs import field, frozen
 from fastcrc import crc64
 
 from cstore.layer.entry import Entry, Kind, shown
+from cstore.layer.names import is_reserved
 from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
 from cstore.layer.tarsplit import SplitWriter
@@ -21,6 +22,8 @@ UNPRIVILEGED = "user."
 """How the names of the extended attributes begin that every owner of a file can set."""
 
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
+_SPECIAL = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
+_RESERVED = b".cvmfs"
 _LABEL = "security.selinux"
 
 
@@ -40,6 +43,14 @@ class Scan:
     """Bytes of content in the tree, holes not counted."""
     devices: tuple[str, ...]
     """The devices that only root can make."""
+    special: int
+    """How many members are devices (whiteouts among them) and fifos."""
+    reserved: tuple[str, ...]
+    """Names that CernVM-FS would take for its own (spec C9)."""
+    variables: tuple[str, ...]
+    """Symlinks whose text a CernVM-FS client would expand (spec C10)."""
+    xattrs: int
+    """Extended attributes that are kept."""
     dropped_xattrs: int
     """Extended attributes that would tell overlay or SELinux something and are left out (spec X2)."""
     privileged_xattrs: int
@@ -78,42 +89,66 @@ def scan(reader: BlobReader, at: str) -> Scan:
 
 def _scan(reader: BlobReader, split: SplitWriter, at: str) -> Scan:
     shape = ShapeBuilder(at)
-    uids: set[int] = set()
-    gids: set[int] = set()
-    entries = content = dropped = privileged = 0
-    devices = []
+    count = _Count()
     tar = TarReader(reader, at, split.raw)
     for entry in tar:
         is_part = shape.add(entry)
         if entry.stored:
             _keep_content(tar, entry, split, is_part=is_part)
-        if not is_part:
-            continue
-        entries += 1
-        content += entry.stored
-        uids.add(entry.uid)
-        gids.add(entry.gid)
-        if entry.xattrs:
-            kept = kept_xattrs(entry)
-            dropped += len(entry.xattrs) - len(kept)
-            privileged += sum(not name.startswith(UNPRIVILEGED) for name, _ in kept)
-        if entry.kind in (Kind.CHARACTER, Kind.BLOCK) and not entry.is_whiteout:
-            devices.append(shown(entry.path))
-    _keep_rest(reader, split)
+        if is_part:
+            count.add(entry)
+    while rest := reader.read(_CHUNK):
+        split.raw(rest)
     found = shape.finish()
     return Scan(
         compression=reader.compression,
         diff_size=reader.finish(),
-        uids=tuple(sorted(uids)),
-        gids=tuple(sorted(gids)),
-        entries=entries + len(found.implied) + len(found.whiteouts),
-        content=content,
-        devices=tuple(devices),
-        dropped_xattrs=dropped,
-        privileged_xattrs=privileged,
+        uids=tuple(sorted(count.uids)),
+        gids=tuple(sorted(count.gids)),
+        entries=count.entries + len(found.implied) + len(found.whiteouts),
+        content=count.content,
+        devices=tuple(count.devices),
+        special=count.special,
+        reserved=tuple(count.reserved),
+        variables=tuple(count.variables),
+        xattrs=count.xattrs,
+        dropped_xattrs=count.dropped,
+        privileged_xattrs=count.privileged,
         shape=found,
         tar_split=split.finish(),
     )
+
+
+class _Count:
+    """What is counted of the entries of a tree."""
+
+    def __init__(self) -> None:
+        self.entries = self.content = self.special = 0
+        self.xattrs = self.dropped = self.privileged = 0
+        self.uids: set[int] = set()
+        self.gids: set[int] = set()
+        self.devices: list[str] = []
+        self.reserved: list[str] = []
+        self.variables: list[str] = []
+
+    def add(self, entry: Entry) -> None:
+        self.entries += 1
+        self.content += entry.stored
+        self.uids.add(entry.uid)
+        self.gids.add(entry.gid)
+        if entry.kind in _SPECIAL:
+            self.special += 1
+            if entry.kind is not Kind.FIFO and not entry.is_whiteout:
+                self.devices.append(shown(entry.path))
+        elif entry.kind is Kind.SYMLINK and b"$(" in entry.target:
+            self.variables.append(shown(entry.path))
+        if _RESERVED in entry.path and is_reserved(entry.path):
+            self.reserved.append(shown(entry.path))
+        if entry.xattrs:
+            kept = kept_xattrs(entry)
+            self.xattrs += len(kept)
+            self.dropped += len(entry.xattrs) - len(kept)
+            self.privileged += sum(not name.startswith(UNPRIVILEGED) for name, _ in kept)
 
 
 def kept_xattrs(entry: Entry) -> tuple[tuple[str, bytes], ...]:
@@ -133,11 +168,6 @@ def _keep_content(tar: TarReader, entry: Entry, split: SplitWriter, *, is_part: 
     for chunk in tar.content():
         checksum = crc64.go_iso(chunk, checksum)
     split.file(entry.name, entry.size, checksum)
-
-
-def _keep_rest(reader: BlobReader, split: SplitWriter) -> None:
-    while rest := reader.read(_CHUNK):
-        split.raw(rest)
 
 
 _CHUNK = 1 << 16

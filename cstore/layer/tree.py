@@ -36,6 +36,11 @@ class Tree:
     """What the chain below shows, of what the shape asks for."""
     open: Callable[[], BlobReader] = field(repr=False, eq=False)
 
+    @property
+    def whiteouts(self) -> int:
+        """How many whiteouts it has besides those that are members of the tar."""
+        return len(self._whiteouts())
+
     def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
         """Yield each entry of the tree with the bytes of its content; the content must be read before the next entry.
 

@@ -6,9 +6,11 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
+from cstore.errors import FormatError
 from cstore.model.chain import ImageID, LayerID, parse_image_id, parse_layer_id
 from cstore.model.digest import Digest
 from cstore.model.fields import Fields, whole
+from cstore.model.reference import Reference
 from cstore.model.timestamp import Timestamp
 
 __all__ = ["ImageRecord"]
@@ -83,6 +85,22 @@ class ImageRecord:
         }
         return {key: value for key, value in members.items() if value or key in self.unrecognized}
 
+    def is_called(self, text: str) -> bool:
+        """Whether `NAME@DIGEST` leads to this image: one of its names is of that repository, and a digest is its own (spec I9)."""
+        try:
+            wanted = Reference.parse(text)
+        except FormatError:
+            return False
+        return wanted.digest is not None and self.has_digest(wanted.digest) and wanted.repository in map(_repository, self.names)
+
     def has_digest(self, digest: Digest) -> bool:
         """Whether `NAME@digest` leads to this image: its own digest, or that of a manifest among its big data (spec I9)."""
         return digest == self.digest or any(digest == item for key, item in self.big_data_digests.items() if key.startswith("manifest"))
+
+
+def _repository(name: str) -> str:
+    """Return a name without its tag or digest; a name of another writer may be no name at all."""
+    try:
+        return Reference.parse(name).repository
+    except FormatError:
+        return ""

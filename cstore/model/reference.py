@@ -16,12 +16,12 @@ _DEFAULT_DOMAIN = "docker.io"
 _DOMAIN_ALIASES = {
     "index.docker.io": _DEFAULT_DOMAIN,
     "registry.hub.docker.com": _DEFAULT_DOMAIN,
-    "registry-1.docker.io": _DEFAULT_DOMAIN,
 }
 _LONGEST = 255
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]+)?")
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_ID = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -56,6 +56,8 @@ class Reference:
             tag = ""
         if tag and digest:
             raise refuse("either a tag or a digest, not both")
+        if _ID.fullmatch(rest):
+            raise refuse("64 hexadecimal digits are an ID")
         domain, path = _split_domain(rest)
         if not _DOMAIN.fullmatch(domain):
             raise refuse("no domain name before the first slash")

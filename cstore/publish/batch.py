@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import platform as machine
+import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from cstore.delta import Delta, PutTree
 from cstore.errors import SourceError, StoreError
-from cstore.location import place_of
 from cstore.model.about import About
-from cstore.model.layout import Form
 from cstore.model.platform import Platform
 from cstore.model.reference import Reference
-from cstore.plan import Add, Change, Drop, Tag, plan
-from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
-from cstore.publish.owners import Owners
+from cstore.planning import Add, Change, Drop, Tag, plan
+from cstore.publish.find import find_place
+from cstore.publish.place import Place, Published
 from cstore.source import open_source
 from cstore.source.fetch import Fetcher, silent
 from cstore.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from cstore.model.layout import Form
     from cstore.source.fetch import Progress
 
 __all__ = ["Batch", "Receipt", "publishing"]
@@ -50,16 +50,23 @@ class Receipt:
     """Devices that only root could have made."""
     xattrs_left_out: int
     """Extended attributes that would have told overlay or SELinux something."""
+    seconds: float
+    """From the first look at the store to the end."""
     revision: int | None = None
-    """The revision of the repository; None in a plain directory."""
+    """The revision of the repository; None in a plain directory, or where there was nothing to do."""
+    root_hash: str | None = None
+    """The root hash of that revision."""
+    bytes_streamed: int = 0
+    """Of the tar that was streamed into the repository."""
 
 
 class Batch:
     """Changes that are to be published together. Nothing is written before `publish`, and then all or nothing.
 
     Args:
-        location: the store's directory. Where none is, or an empty one, a store is made if an image is added.
-        form: the form of a new store; None takes the one that is there, or else direct.
+        location: the store's directory, or `cvmfs://REPOSITORY[/PATH]`, or a place. Where nothing is, or an empty directory, a store
+            is made if an image is added.
+        form: the form of a new store; None takes the one that is there, or else the place's own.
         platform: which image to take where a source has several; None takes this machine's.
         today: the day to note for layers that are retired; None asks the clock.
         progress: is told of blobs that are read and trees that are written.
@@ -70,19 +77,18 @@ class Batch:
 
     def __init__(
         self,
-        location: Path | str,
+        location: Place | Path | str,
         *,
         form: Form | None = None,
         platform: str | None = None,
         today: dt.date | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._root = place_of(location)
+        self._place = find_place(location, progress) if isinstance(location, Path | str) else location
         self._form = form
         self._asked = Platform.parse(platform) if platform else None
         self._platform = self._asked or Platform.of_machine(machine.machine())
         self._today = today or dt.datetime.now(tz=dt.UTC).date()
-        self._progress = progress
         self._changes: list[Change] = []
         self._fetcher = Fetcher(progress)
         self._opened = ExitStack()
@@ -149,12 +155,9 @@ class Batch:
             StoreError: there is something else than a store at the location, or one of another form.
             FormatError: the store is damaged.
         """
-        delta = self.plan()
-        if delta or is_interrupted(self._root):
-            with writing(self._root):
-                delta = self.plan()
-                apply(delta, self._root, self._progress)
-        self.receipt = self._receipt(delta)
+        start = time.monotonic()
+        published = self._place.publish(self.plan)
+        self.receipt = self._receipt(published, time.monotonic() - start)
         return self.receipt
 
     def preview(self) -> Receipt:
@@ -163,22 +166,24 @@ class Batch:
         Raises:
             StoreError: as `publish` does, but for what only writing shows.
         """
-        return self._receipt(self.plan())
+        start = time.monotonic()
+        return self._receipt(Published(delta=self.plan()), time.monotonic() - start)
 
     def close(self) -> None:
         """Let go of all sources and fetched layers."""
         self._opened.close()
 
     def _read(self) -> Store:
-        if any(isinstance(change, Add) for change in self._changes) and is_vacant(self._root):
-            return Store.new(self._root, About(form=self._form or Form.DIRECT))
-        store = Store.open(self._root)
+        root = self._place.root
+        if any(isinstance(change, Add) for change in self._changes) and self._place.is_vacant():
+            return Store.new(root, About(form=self._form or self._place.form))
+        store = Store.open(root)
         if self._form not in (None, store.about.form):
-            raise StoreError(f"{self._root}: expected a store of the form {self._form.value}, found one of {store.about.form.value}")
+            raise StoreError(f"{root}: expected a store of the form {self._form.value}, found one of {store.about.form.value}")
         return store
 
-    def _receipt(self, delta: Delta) -> Receipt:
-        owners = Owners.of(self._root)
+    def _receipt(self, published: Published, seconds: float) -> Receipt:
+        delta, owners = published.delta, self._place.owners
         trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
         scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees]
         privileged = 0 if owners.as_in_image else sum(scan.privileged_xattrs for scan in scans)
@@ -191,12 +196,16 @@ class Batch:
             owners=str(owners),
             devices_left_out=() if owners.as_in_image else tuple(device for scan in scans for device in scan.devices),
             xattrs_left_out=sum(scan.dropped_xattrs for scan in scans) + privileged,
+            seconds=seconds,
+            revision=published.revision,
+            root_hash=published.root_hash,
+            bytes_streamed=published.streamed,
         )
 
 
 @contextmanager
 def publishing(
-    location: Path | str,
+    location: Place | Path | str,
     *,
     form: Form | None = None,
     platform: str | None = None,

@@ -61,11 +61,12 @@ def is_vacant(root: Path) -> bool:
     Raises:
         PublishError: nothing is there, and no directory above it.
     """
-    if not root.exists():
-        if not root.parent.is_dir():
-            raise PublishError(f"{root}: expected a directory above it, found none")
-        return True
-    return root.is_dir() and {place.name for place in root.iterdir()} <= {WORK}
+    with _as_publish_errors(root):
+        if not root.exists():
+            if not root.parent.is_dir():
+                raise PublishError(f"{root}: expected a directory above it, found none")
+            return True
+        return root.is_dir() and {place.name for place in root.iterdir()} <= {WORK}
 
 
 def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:

@@ -78,8 +78,8 @@ class Repository:
         return self.site.spool / self.name / "rdonly"
 
     @property
-    def writable(self) -> Path:
-        """Where a transaction writes."""
+    def client(self) -> Path:
+        """Where clients see it, and a transaction writes."""
         return self.site.mount / self.name
 
     def moment(self) -> Moment:

@@ -20,7 +20,7 @@ from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields, text
 from cstore.model.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Config, Descriptor
 from cstore.model.reference import Reference
-from cstore.source.files import ArchiveFiles
+from cstore.source.files import ArchiveFiles, read_document
 from cstore.source.image import SourceImage
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["from_archive"]
 
-_LARGEST_DOCUMENT = 8 << 20
 _CHUNK = 1 << 20
 
 
@@ -59,7 +58,7 @@ def from_archive(path: str, name: str, _platform: Platform) -> SourceImage:
     files = ArchiveFiles(Path(path))
     try:
         saved = _chosen(files, name, at)
-        config = _document(files, saved.config, at)
+        config = read_document(files, saved.config, at)
         diff_ids = Config.from_dict(decode(config, f"{at}: config"), f"{at}: config").diff_ids
         layers = _paired(diff_ids, saved.layers, at)
         sizes = {member: _unpacked_size(files, member) for member in set(saved.layers)}
@@ -79,7 +78,7 @@ def from_archive(path: str, name: str, _platform: Platform) -> SourceImage:
 
 def _chosen(files: ArchiveFiles, name: str, at: str) -> _Saved:
     where = f"{at}: manifest.json"
-    value = decode(_document(files, "manifest.json", at), where)
+    value = decode(read_document(files, "manifest.json", at), where)
     if not isinstance(value, list):
         raise FormatError(where, f"expected an array, found {found(value)}")
     images = [_Saved.from_dict(item, f"{where}[{number}]") for number, item in enumerate(value)]
@@ -138,14 +137,6 @@ def _unpacked_size(files: ArchiveFiles, member: str) -> int:
         except DAMAGED as error:
             raise ContentError(f"{member}: expected {compression} data, found damage ({error})") from None
         return size
-
-
-def _document(files: ArchiveFiles, path: str, at: str) -> bytes:
-    with files.open(path) as file:
-        data = file.read(_LARGEST_DOCUMENT + 1)
-    if len(data) > _LARGEST_DOCUMENT:
-        raise SourceError(f"{at}: {path}: expected up to {_LARGEST_DOCUMENT} bytes, found more")
-    return data
 
 
 def _name(value: object, at: str) -> str:

@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import stat
 import tarfile
 import tempfile
 from contextlib import ExitStack
-from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, cast
 
 from attrs import frozen
 
 from cstore.errors import SourceError
-from cstore.layer.blob import DAMAGED, open_tar
+from cstore.layer.blob import DAMAGED, open_tar, unpacked_limit
 
-if TYPE_CHECKING:
-    from pathlib import Path
+__all__ = ["LARGEST_DOCUMENT", "ArchiveFiles", "DirectoryFiles", "Files", "read_document"]
 
-__all__ = ["ArchiveFiles", "DirectoryFiles"]
+LARGEST_DOCUMENT = 8 << 20
+"""Bytes that a manifest, an image index or a config may have."""
 
 _MOST_LINKS = 8
+_CHUNK = 1 << 20
+
+
+class Files(Protocol):
+    """The files of a source, wherever they are."""
+
+    def open(self, path: str) -> IO[bytes]:
+        """Open a file for reading.
+
+        Raises:
+            SourceError: there is no such file.
+        """
+        ...
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a file.
+
+        Raises:
+            SourceError: there is no such file.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
 
 
 @frozen
@@ -69,10 +93,10 @@ class ArchiveFiles:
                 self._file = opened.enter_context(_unpacked(path))
                 self._tar = opened.enter_context(tarfile.open(fileobj=self._file, mode="r:"))
                 self._members = {_name(member.name): member for member in self._tar}
-            except OSError as error:
-                raise SourceError(f"{path}: expected a tar archive, found: {error.strerror or error}") from None
             except (tarfile.TarError, UnicodeError, ValueError, *DAMAGED) as error:
                 raise SourceError(f"{path}: expected a tar archive, found damage ({error})") from None
+            except OSError as error:
+                raise SourceError(f"{path}: expected a tar archive, found: {error.strerror or error}") from None
             self._opened = opened.pop_all()
 
     def open(self, path: str) -> IO[bytes]:
@@ -127,7 +151,7 @@ class _Part(io.RawIOBase):
 
 def _unpacked(path: Path) -> IO[bytes]:
     """Open an archive so that it can be read at any place."""
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     packed = io.BufferedReader(cast("io.RawIOBase", DirectoryFiles(place.parent).open(place.name)))
     compression, stream = open_tar(packed)
     if compression == "none":
@@ -135,12 +159,32 @@ def _unpacked(path: Path) -> IO[bytes]:
     plain = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         with packed:
-            shutil.copyfileobj(stream, plain, 1 << 20)
+            _copy(stream, plain, unpacked_limit(os.fstat(packed.fileno()).st_size), path)
         plain.seek(0)
     except BaseException:
         plain.close()
         raise
     return plain
+
+
+def _copy(packed: IO[bytes], plain: IO[bytes], limit: int, path: Path) -> None:
+    while chunk := packed.read(_CHUNK):
+        if plain.tell() + len(chunk) > limit:
+            raise SourceError(f"{path}: expected an archive of at most {limit} bytes unpacked, found more")
+        plain.write(chunk)
+
+
+def read_document(files: Files, path: str, at: str) -> bytes:
+    """Return a small file of a source.
+
+    Raises:
+        SourceError: there is none, or it is larger than such a file can be.
+    """
+    with files.open(path) as file:
+        data = file.read(LARGEST_DOCUMENT + 1)
+    if len(data) > LARGEST_DOCUMENT:
+        raise SourceError(f"{at}: {path}: expected up to {LARGEST_DOCUMENT} bytes, found more")
+    return data
 
 
 def _name(path: str | PurePosixPath) -> str:

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from attrs import field, frozen
 
-from cstore.errors import SourceError
+from cstore.errors import ContentError, SourceError
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, LayerID, layer_ids, parse_image_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Descriptor, Manifest
+from cstore.source.files import LARGEST_DOCUMENT, Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Files", "SourceImage"]
-
-
-class Files(Protocol):
-    """The files of a source, wherever they are."""
-
-    def open(self, path: str) -> IO[bytes]:
-        """Open a file for reading.
-
-        Raises:
-            SourceError: there is no such file.
-        """
-        ...
-
-    def size(self, path: str) -> int:
-        """Return the bytes of a file.
-
-        Raises:
-            SourceError: there is no such file.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of everything."""
-        ...
+__all__ = ["SourceImage", "read_blob"]
 
 
 @frozen(kw_only=True)
@@ -117,19 +94,17 @@ def read_blob(files: Files, path: str, digest: Digest, size: int, at: str) -> by
     """Return a small blob: a manifest, an image index or a config.
 
     Raises:
-        SourceError: there is none, or it is not the one that was promised.
+        SourceError: there is none, or its declared size is larger than such a blob can be.
+        ContentError: it is not the one that was promised.
     """
-    if size > _LARGEST_DOCUMENT:
-        raise SourceError(f"{at}: expected up to {_LARGEST_DOCUMENT} bytes, found a declared size of {size}")
+    if size > LARGEST_DOCUMENT:
+        raise SourceError(f"{at}: expected up to {LARGEST_DOCUMENT} bytes, found a declared size of {size}")
     with files.open(path) as file:
         data = file.read(size + 1)
     if len(data) != size:
-        raise SourceError(f"{at}: expected {size} bytes, found {'more' if len(data) > size else len(data)}")
+        raise ContentError(f"{at}: expected {size} bytes, found {'more' if len(data) > size else len(data)}")
     hasher = digest.hasher()
     hasher.update(data)
     if hasher.hexdigest() != digest.hex:
-        raise SourceError(f"{at}: expected digest {digest}, found {digest.algorithm}:{hasher.hexdigest()}")
+        raise ContentError(f"{at}: expected digest {digest}, found {digest.algorithm}:{hasher.hexdigest()}")
     return data
-
-
-_LARGEST_DOCUMENT = 8 << 20

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from cstore.errors import FormatError, SourceError
 from cstore.index.gojson import decode
 from cstore.model.fields import Fields
-from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, ImageIndex
+from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, ImageIndex, Manifest
 from cstore.model.reference import Reference
-from cstore.source.files import ArchiveFiles, DirectoryFiles
+from cstore.source.files import ArchiveFiles, DirectoryFiles, read_document
 from cstore.source.image import SourceImage, read_blob
 
 if TYPE_CHECKING:
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
     from cstore.model.digest import Digest
     from cstore.model.platform import Platform
-    from cstore.source.image import Files
+    from cstore.source.files import Files
 
 __all__ = ["from_archive", "from_directory"]
 
 _TAG = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
-_LARGEST_INDEX = 8 << 20
 _DEEPEST = 4
 
 
@@ -37,7 +36,11 @@ def from_directory(path: str, tag: str, platform: Platform) -> SourceImage:
         FormatError: a file of it is malformed.
     """
     root = Path(path)
-    if not root.is_dir():
+    try:
+        is_there = root.is_dir()
+    except OSError as error:
+        raise SourceError(f"oci:{path}: expected a directory, found: {error.strerror}") from None
+    if not is_there:
         raise SourceError(f"oci:{path}: expected a directory, found none")
     return _image(DirectoryFiles(root), f"oci:{path}", root, tag, platform)
 
@@ -62,24 +65,12 @@ def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> S
     if (version := layout.text("imageLayoutVersion")) != "1.0.0":
         raise FormatError(layout.at("imageLayoutVersion"), f'expected "1.0.0", found "{version}"')
     top = ImageIndex.from_dict(_document(files, "index.json", at), f"{at}: index.json")
-    chosen = _tagged(top, tag, at)
-    names = _names(chosen, path, tag)
-    index: bytes | None = None
-    for _ in range(_DEEPEST):
-        data = read_blob(files, _blob(chosen.digest), chosen.digest, chosen.size, f"{at}: blob {chosen.digest}")
-        value = decode(data, f"{at}: blob {chosen.digest}")
-        if not _is_index(chosen, value):
-            break
-        index = index or data
-        chosen = ImageIndex.from_dict(value, f"{at}: blob {chosen.digest}").choose(platform, at)
-    else:
-        raise SourceError(f"{at}: expected a manifest below at most {_DEEPEST} image indexes, found more of them")
-    config = Descriptor.from_dict(Fields(value, at).raw("config"), f"{at}: manifest.config") if _has_config(value) else None
-    if config is None:
-        raise SourceError(f'{at}: expected the manifest of an image, found media type "{chosen.media_type}"')
+    tagged = _tagged(top, tag, at)
+    data, index = _manifest(files, tagged, platform, at)
+    config = Manifest.from_dict(decode(data, f"{at}: manifest"), f"{at}: manifest").config
     return SourceImage.read(
         at=at,
-        names=names,
+        names=_names(tagged, path, tag),
         manifest=data,
         index=index,
         config=read_blob(files, _blob(config.digest), config.digest, config.size, f"{at}: config"),
@@ -88,8 +79,18 @@ def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> S
     )
 
 
-def _has_config(value: object) -> bool:
-    return isinstance(value, dict) and ("config" in value or value.get("schemaVersion") == 1)
+def _manifest(files: Files, chosen: Descriptor, platform: Platform, at: str) -> tuple[bytes, bytes | None]:
+    """Return the manifest for a platform, and the image index through which it was found, if there was one."""
+    index = None
+    for _ in range(_DEEPEST):
+        where = f"{at}: blob {chosen.digest}"
+        data = read_blob(files, _blob(chosen.digest), chosen.digest, chosen.size, where)
+        value = decode(data, where)
+        if not _is_index(chosen, value):
+            return data, index
+        index = index or data
+        chosen = ImageIndex.from_dict(value, where).choose(platform, at)
+    raise SourceError(f"{at}: expected a manifest below at most {_DEEPEST} image indexes, found more of them")
 
 
 def _tagged(top: ImageIndex, tag: str, at: str) -> Descriptor:
@@ -122,11 +123,7 @@ def _is_index(descriptor: Descriptor, value: object) -> bool:
 
 
 def _document(files: Files, path: str, at: str) -> object:
-    with files.open(path) as file:
-        data = file.read(_LARGEST_INDEX + 1)
-    if len(data) > _LARGEST_INDEX:
-        raise SourceError(f"{at}: {path}: expected up to {_LARGEST_INDEX} bytes, found more")
-    return decode(data, f"{at}: {path}")
+    return decode(read_document(files, path, at), f"{at}: {path}")
 
 
 def _open(files: Files, descriptor: Descriptor) -> IO[bytes]:

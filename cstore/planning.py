@@ -80,7 +80,7 @@ class _Draft:
         self._big_data: dict[ImageID, dict[str, bytes]] = {}
 
     def add(self, image: SourceImage, names: Sequence[Reference]) -> None:
-        record = self._current(image.id)
+        record = self._touched(image.id)
         wanted = big_data_of(image.manifest.config.digest, image.config_bytes, image.manifest_bytes, image.index_bytes)
         if record is None:
             record = ImageRecord(
@@ -98,13 +98,13 @@ class _Draft:
             )
             self._big_data.setdefault(image.id, {}).update(missing)
         self._added.append(image)
-        self._set(record)
+        self._put(record)
         for name in names:
             self._name(image.id, str(name))
 
     def tag(self, name: str, new_name: Reference) -> None:
         record = self._find(name)
-        self._current(record.id)
+        self._touched(record.id)
         self._name(record.id, str(new_name))
 
     def drop(self, name: str) -> None:
@@ -156,7 +156,8 @@ class _Draft:
                 changed[identity] = rewrite(raw, edit.before.to_dict(), edit.after.to_dict(), self._store.images.place(identity))
         return changed, added
 
-    def _current(self, identity: ImageID) -> ImageRecord | None:
+    def _touched(self, identity: ImageID) -> ImageRecord | None:
+        """Return an image as it is to be, and count it among those that the changes touch; None where the store has none."""
         if identity not in self._edited:
             value = self._store.images.get(identity)
             record = None if value is None else ImageRecord.from_dict(value, self._store.images.place(identity))
@@ -165,20 +166,27 @@ class _Draft:
             self._edited[identity] = _Edited(record, record)
         return self._edited[identity].after
 
-    def _set(self, record: ImageRecord) -> None:
+    def _put(self, record: ImageRecord) -> None:
         edit = self._edited.get(record.id)
         self._edited[record.id] = _Edited(edit.before if edit else None, record)
 
     def _find(self, wanted: str) -> ImageRecord:
         name = _normalised(wanted)
-        holder = self._holder(name)
+        holder = self._holder(name) or self._by_id_or_digest(wanted)
         if holder is not None:
             return holder
         found = self._store.image(wanted)
-        record = self._current(found.id) or found
+        record = self._touched(found.id) or found
         if name in found.names:
             raise NotFoundError(f'{self._store.root}: expected an image "{wanted}", found that an earlier change took it away')
         return record
+
+    def _by_id_or_digest(self, wanted: str) -> ImageRecord | None:
+        """Return the image with this ID, or of this repository and digest, among those that the changes touched so far."""
+        for edit in self._edited.values():
+            if edit.after.id == wanted or edit.after.is_called(wanted):
+                return edit.after
+        return None
 
     def _holder(self, name: str) -> ImageRecord | None:
         """Return the image that has a name, as the changes so far leave it."""
@@ -195,12 +203,12 @@ class _Draft:
         if holder is not None:
             self._unname(holder, name)
         record = self._edited[identity].after
-        self._set(evolve(record, names=(name, *record.names)))
+        self._put(evolve(record, names=(name, *record.names)))
 
     def _unname(self, record: ImageRecord, name: str) -> None:
-        self._current(record.id)
+        self._touched(record.id)
         left = tuple(other for other in record.names if other != name)
-        self._set(evolve(record, names=left))
+        self._put(evolve(record, names=left))
 
     def _unused(self, top: LayerID | None, wanted: AbstractSet[LayerID], retired: AbstractSet[LayerID]) -> list[LayerID]:
         """Return the layers from this one down that no image and no other layer in use needs any more."""

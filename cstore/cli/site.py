@@ -1,0 +1,72 @@
+"""Where LOCATION is: what the command line and the environment say of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import evolve, frozen
+
+from cstore.publish.cvmfs import CvmfsPlace
+from cstore.publish.find import find_place
+from cstore.publish.repository import Site
+from cstore.source.fetch import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cstore.publish.place import Place
+
+__all__ = ["Revision", "place_at", "revision_options"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_VARIABLES = {
+    "spool": "CSTORE_CVMFS_SPOOL",
+    "mount": "CSTORE_CVMFS_MOUNT",
+    "settings": "CSTORE_CVMFS_SETTINGS",
+    "locks": "CSTORE_CVMFS_LOCKS",
+}
+_COMMAND = "CSTORE_CVMFS_SERVER"
+
+
+@frozen(kw_only=True)
+class Revision:
+    """What a verb was asked about the revision that it publishes."""
+
+    wait: float = 0.0
+    tag: str = ""
+    message: str = ""
+
+
+def place_at(location: str, progress: Progress = silent, revision: Revision | None = None) -> Place:
+    """Return the place that LOCATION means; the environment can move what is CernVM-FS's.
+
+    Raises:
+        UsageError: options for a revision, where there are none.
+        StoreError: this machine publishes no such repository, or the location has another scheme.
+    """
+    moved: dict[str, Any] = {name: Path(os.environ[variable]) for name, variable in _VARIABLES.items() if variable in os.environ}
+    if _COMMAND in os.environ:
+        moved["command"] = tuple(shlex.split(os.environ[_COMMAND]))
+    place = find_place(location, progress, Site(**moved))
+    if revision is None or revision == Revision():
+        return place
+    if not isinstance(place, CvmfsPlace):
+        raise click.UsageError("--wait, --tag and --message are for a LOCATION in CernVM-FS")
+    return evolve(place, wait=revision.wait, tag=revision.tag, message=revision.message)
+
+
+def revision_options(verb: F) -> F:
+    """Give a verb the options for the revision that it publishes; it takes them as `wait`, `tag` and `message`."""
+    options = (
+        click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for a transaction that is open."),
+        click.option("--tag", "revision_tag", default="", metavar="NAME", help="Name the new revision."),
+        click.option("--message", default="", metavar="TEXT", help="Tell what the named revision is."),
+    )
+    for option in options:
+        verb = option(verb)
+    return verb

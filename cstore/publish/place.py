@@ -1,0 +1,113 @@
+"""Places: where a store is, and how changes get there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+from cstore.model.layout import Form
+from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
+from cstore.publish.owners import Owners
+from cstore.source.fetch import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cstore.delta import Delta
+
+__all__ = ["DirectoryPlace", "Place", "Published"]
+
+
+@frozen(kw_only=True)
+class Published:
+    """What a place did with a delta."""
+
+    delta: Delta
+    revision: int | None = None
+    """The new revision of the repository; None in a plain directory, or where nothing was published."""
+    root_hash: str | None = None
+    """The root hash of that revision."""
+    streamed: int = 0
+    """Bytes of the tar that was streamed."""
+
+
+class Place(Protocol):
+    """Where a store is, or is to be."""
+
+    @property
+    def root(self) -> Path:
+        """Where it can be read."""
+        ...
+
+    @property
+    def readers_root(self) -> Path:
+        """Where readers find it."""
+        ...
+
+    @property
+    def form(self) -> Form:
+        """The form that a new store gets here."""
+        ...
+
+    @property
+    def owners(self) -> Owners:
+        """Whose the files are that are written here."""
+        ...
+
+    def is_vacant(self) -> bool:
+        """Whether a store can be made here."""
+        ...
+
+    def publish(self, plan: Callable[[], Delta]) -> Published:
+        """Carry out what `plan` returns, as a whole or not at all.
+
+        Args:
+            plan: reads the store and plans; it is called again whenever the store may have changed since.
+
+        Raises:
+            PublishError: it could not be published; the store holds what it held before.
+            StoreError: whatever `plan` raises.
+        """
+        ...
+
+
+@frozen
+class DirectoryPlace:
+    """A plain directory."""
+
+    root: Path
+    progress: Progress = silent
+
+    @property
+    def readers_root(self) -> Path:
+        """The same directory, by its absolute path."""
+        return self.root.absolute()
+
+    @property
+    def form(self) -> Form:
+        """Direct, as podman itself writes."""
+        return Form.DIRECT
+
+    @property
+    def owners(self) -> Owners:
+        """Those of the store that is there, or of this process."""
+        return Owners.of(self.root)
+
+    def is_vacant(self) -> bool:
+        """Whether nothing is there, or an empty directory."""
+        return is_vacant(self.root)
+
+    def publish(self, plan: Callable[[], Delta]) -> Published:
+        """Carry out a delta; one that is empty takes no lock and writes nothing.
+
+        Raises:
+            PublishError: it could not be written; the store holds what it held before.
+        """
+        delta = plan()
+        if delta or is_interrupted(self.root):
+            with writing(self.root):
+                delta = plan()
+                apply(delta, self.root, self.progress)
+        return Published(delta=delta)

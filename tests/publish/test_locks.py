@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import PublishError
+from cstore.model.layout import Form
+from cstore.publish.batch import publishing
+from cstore.publish.directory import writing
+from cstore.publish.locks import exclusive
+from cstore.store import Store
+from tests.images import Image, file, tar, write_layout
+from tests.publish.soundness import names, problems, unfinished
+from tests.publish.stores import DAY, NEW, OLD, listing, sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCKS = ("overlay-layers/layers.lock", "overlay-images/images.lock")
+PROGRAM = [sys.executable, "-m", "cstore"]
+PODMAN = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.lockf(file, getattr(fcntl, sys.argv[2]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""Holds a lock as podman does: for the process, by F_SETLK."""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> dict[str, str]:
+    return sources(tmp_path / "images")
+
+
+@pytest.fixture
+def store(tmp_path: Path, made: dict[str, str]) -> Path:
+    root = tmp_path / "store"
+    with publishing(root, today=DAY) as batch:
+        batch.add(made["old"], name=OLD)
+    return root
+
+
+@contextmanager
+def podman_holding(lock: Path, how: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have another process hold a lock; it lets go when its input ends."""
+    with subprocess.Popen([sys.executable, "-c", PODMAN, lock, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield holder
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("how", ["LOCK_EX", "LOCK_SH"])
+def test_a_writer_waits_for_podman(store: Path, made: dict[str, str], lock: str, how: str) -> None:
+    before = names(store)
+    with podman_holding(store / lock, how) as holder, subprocess.Popen([*PROGRAM, "add", store, made["new"], "--name", NEW]) as run:
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(1)
+        assert names(store) == before
+        assert problems(store) == []
+        holder.communicate()
+        assert run.wait(30) == 0
+    assert sorted(names(store)) == [OLD, NEW]
+    assert unfinished(store) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_reader_waits_for_podman_that_writes(store: Path, lock: str) -> None:
+    with podman_holding(store / lock, "LOCK_EX") as holder, ThreadPoolExecutor() as pool:
+        reading = pool.submit(Store.open, store)
+        time.sleep(0.3)
+        assert not reading.done()
+        holder.communicate()
+        assert reading.result(10).named(OLD) is not None
+
+
+def test_podman_that_reads_does_not_keep_cstore_from_reading(store: Path) -> None:
+    with podman_holding(store / LOCKS[0], "LOCK_SH"):
+        assert Store.open(store).named(OLD) is not None
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_podman_waits_for_a_writer(store: Path, lock: str) -> None:
+    with exclusive(store / lock, 1):
+        (store / lock).read_bytes()  # closing the file would lose a lock of F_SETLK
+        probe = subprocess.run(
+            [sys.executable, "-c", "import fcntl,sys; fcntl.lockf(open(sys.argv[1], 'rb'), fcntl.LOCK_SH | fcntl.LOCK_NB)", store / lock],
+            capture_output=True,
+            check=False,
+        )
+        assert b"BlockingIOError" in probe.stderr
+    with (store / lock).open("rb") as free:
+        fcntl.lockf(free, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_the_wait_ends_with_an_error(store: Path) -> None:
+    lock = store / LOCKS[0]
+    with (
+        exclusive(lock, 1),
+        pytest.raises(PublishError, match="layers.lock: expected the lock within 0.1 seconds, found it held by another program$"),
+        exclusive(lock, 0.1),
+    ):
+        pass
+
+
+def test_a_lock_is_a_file_that_can_be_written(store: Path) -> None:
+    (store / "link").symlink_to(store / LOCKS[0])
+    for name in ("link", "none", "overlay"):
+        with pytest.raises(PublishError, match=f"{name}: expected a lock file that can be written, found: "), exclusive(store / name, 1):
+            pass
+
+
+def test_a_second_writer_waits_for_the_first(store: Path, made: dict[str, str]) -> None:
+    with writing(store):
+        run = subprocess.Popen([*PROGRAM, "add", store, made["new"], "--name", NEW])
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(1)
+        assert list(names(store)) == [OLD]
+    assert run.wait(30) == 0
+    assert sorted(names(store)) == [OLD, NEW]
+    assert unfinished(store) == []
+
+
+def test_a_writer_that_dies_with_its_locks_blocks_nobody(store: Path, made: dict[str, str]) -> None:
+    with podman_holding(store / LOCKS[1], "LOCK_SH"):
+        run = subprocess.Popen([*PROGRAM, "add", store, made["new"], "--name", NEW])
+        _wait_until_held(store / LOCKS[0], store / ".cstore-work" / "journal")
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    assert (store / ".cstore-work" / "journal").exists()
+    with publishing(store, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    assert sorted(names(store)) == [OLD, NEW]
+    assert problems(store) == []
+    assert unfinished(store) == []
+
+
+def _wait_until_held(lock: Path, journal: Path) -> None:
+    """Wait until a writer that has begun holds a lock."""
+    for _ in range(1000):
+        with lock.open("rb+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if journal.exists():
+                    return
+        time.sleep(0.01)
+    raise AssertionError("nobody took the lock")
+
+
+def test_an_index_is_another_file_afterwards_and_its_lock_the_same(store: Path, made: dict[str, str]) -> None:
+    def inodes(suffix: str) -> list[int]:
+        return [(store / lock).with_suffix(suffix).stat().st_ino for lock in LOCKS]
+
+    indexes, locks = inodes(".json"), inodes(".lock")
+    contents = [(store / lock).read_bytes() for lock in LOCKS]
+    with publishing(store, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    assert inodes(".lock") == locks
+    assert not set(inodes(".json")) & set(indexes)
+    assert all((store / lock).read_bytes() != content for lock, content in zip(LOCKS, contents, strict=True))
+
+
+@pytest.mark.parametrize("form", list(Form), ids=lambda form: form.value)
+def test_writers_at_the_same_time_lose_nothing(tmp_path: Path, form: Form) -> None:
+    """Four programs add three images each, all with one layer in common, into a store that none of them finds."""
+    base = tar(file("base", b"base"))
+    images = {f"t{number}": Image(layers=(base, tar(file("own", str(number).encode())))) for number in range(12)}
+    layout = write_layout(tmp_path / "images", images)
+    root = tmp_path / "store"
+
+    def write(first: int) -> list[int]:
+        return [
+            subprocess.run(
+                [*PROGRAM, "add", root, f"{layout}:t{number}", "--name", f"example.org/image:t{number}", "--layout", form.value],
+                check=False,
+                capture_output=True,
+            ).returncode
+            for number in range(first, 12, 4)
+        ]
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(write, range(4)))
+    assert codes == [[0, 0, 0]] * 4
+    assert names(root) == {f"example.org/image:{tag}": image.id for tag, image in images.items()}
+    assert problems(root) == []
+    assert unfinished(root) == []
+
+
+def test_the_work_directory_is_gone_when_nobody_writes(store: Path) -> None:
+    before = listing(store)
+    with writing(store):
+        assert sorted(os.listdir(store / ".cstore-work")) == ["lock"]  # noqa: PTH208 - names
+    assert listing(store) == before

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import io
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import PublishError
+from cstore.publish.owners import Owners
+from cstore.publish.writer import WORK, Writer, delete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IN_IMAGE = Owners(None)
+PUTS = {
+    "file": lambda writer: writer.put_file("room/thing", io.BytesIO(b"new")),
+    "index": lambda writer: writer.put_index("room/thing", b"new"),
+    "symlink": lambda writer: writer.put_symlink("room/thing", "new"),
+    "lock": lambda writer: writer.put_lock("room/thing", b"new"),
+    "directory": lambda writer: writer.put_directory("room/thing"),
+}
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    made = Writer(tmp_path / "store", IN_IMAGE)
+    made.put_directory(WORK)
+    return made
+
+
+@pytest.fixture(params=[0o077, 0o000, 0o777], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    former = os.umask(request.param)
+    yield
+    os.umask(former)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.skipif(os.geteuid() != 0, reason="with a umask of 777 only root can enter what he makes")
+def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "store", IN_IMAGE)
+    writer.put_directory(WORK)
+    writer.put_file("a/file", io.BytesIO(b"x"))
+    writer.put_index("b/index", b"x")
+    writer.put_lock("c/lock", b"x")
+    found = {str(place.relative_to(writer.root)): stat.S_IMODE(place.stat().st_mode) for place in writer.root.rglob("*")}
+    assert found == {WORK: 0o755, "a": 0o755, "b": 0o755, "c": 0o755, "a/file": 0o644, "b/index": 0o644, "c/lock": 0o644}
+    assert stat.S_IMODE(writer.root.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("put", ["file", "index", "symlink"])
+def test_what_is_replaced_is_replaced_as_a_whole(writer: Writer, put: str) -> None:
+    place = writer.root / "room/thing"
+    place.parent.mkdir()
+    place.write_bytes(b"old")
+    with place.open("rb") as reader:
+        PUTS[put](writer)
+        assert reader.read() == b"old"
+    assert (str(place.readlink()) if put == "symlink" else place.read_text()) == "new"
+    assert list((writer.root / WORK).iterdir()) == []
+
+
+def test_a_lock_stays_the_same_file(writer: Writer) -> None:
+    writer.put_lock("room/lock", b"first and longer")
+    before = (writer.root / "room/lock").stat().st_ino
+    writer.put_lock("room/lock", b"second")
+    assert (writer.root / "room/lock").read_bytes() == b"second"
+    assert (writer.root / "room/lock").stat().st_ino == before
+
+
+@pytest.mark.parametrize("put", PUTS)
+def test_nothing_is_written_through_a_symlink_to_a_directory(writer: Writer, tmp_path: Path, put: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (writer.root / "room").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PublishError, match=r"/room: expected a directory of the store, found something else$"):
+        PUTS[put](writer)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("put", PUTS)
+def test_nothing_is_written_below_a_file(writer: Writer, put: str) -> None:
+    (writer.root / "room").write_text("file")
+    with pytest.raises((PublishError, NotADirectoryError)):
+        PUTS[put](writer)
+    assert (writer.root / "room").read_text() == "file"
+
+
+@pytest.mark.parametrize("put", ["file", "index", "symlink", "lock"])
+@pytest.mark.parametrize("target", ["there", "dangling"])
+def test_nothing_is_written_through_a_symlink_to_a_file(writer: Writer, tmp_path: Path, put: str, target: str) -> None:
+    (tmp_path / "there").write_text("precious")
+    (writer.root / "room").mkdir()
+    (writer.root / "room/thing").symlink_to(tmp_path / target)
+    if put == "lock":
+        with pytest.raises(OSError, match="lock|thing|symbolic"):
+            PUTS[put](writer)
+    else:
+        PUTS[put](writer)
+    assert (tmp_path / "there").read_text() == "precious"
+    assert not (tmp_path / "dangling").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "symlink", "nothing"])
+def test_whatever_is_at_a_path_is_removed(writer: Writer, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/precious").write_text("precious")
+    place = writer.root / "thing"
+    if kind == "file":
+        place.write_text("x")
+    elif kind == "directory":
+        (place / "below").mkdir(parents=True)
+        (place / "below" / "link").symlink_to(tmp_path / "elsewhere")
+    elif kind == "symlink":
+        place.symlink_to(tmp_path / "elsewhere")
+    writer.remove("thing")
+    assert not os.path.lexists(place)
+    assert list((writer.root / WORK).iterdir()) == []
+    assert (tmp_path / "elsewhere/precious").exists()
+
+
+def test_nothing_is_removed_through_a_symlink_to_a_directory(writer: Writer, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/precious").write_text("precious")
+    (writer.root / "room").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PublishError):
+        writer.remove("room/precious")
+    assert (tmp_path / "elsewhere/precious").exists()
+
+
+def test_leftovers_in_the_work_directory_give_way(writer: Writer) -> None:
+    for name in ("file", "index", "symlink"):
+        (writer.root / WORK / name).mkdir()
+    for put in ("file", "index", "symlink"):
+        PUTS[put](writer)
+    assert list((writer.root / WORK).iterdir()) == []
+
+
+def test_deleting_works_whatever_the_names(tmp_path: Path) -> None:
+    place = tmp_path / "tree"
+    place.mkdir()
+    os.mkdir(os.fsencode(place) + b"/\xff")  # noqa: PTH102 - a name that is no text
+    (place / "link").symlink_to(tmp_path)
+    delete(place)
+    assert not place.exists()
+    assert tmp_path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_in_a_users_store_all_is_his(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "store", Owners((7, 8)))
+    writer.put_directory(WORK)
+    for name, put in PUTS.items():
+        put(writer)
+        told = (writer.root / "room/thing").lstat()
+        assert (name, told.st_uid, told.st_gid) == (name, 7, 8)
+        delete(writer.root / "room")
+    assert writer.root.stat().st_uid == 7

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
+from tests.images import Image, directory, file, tar
+
+if TYPE_CHECKING:
+    from tests.stores import Planner
+
+FILE = file_of("a", b"12345")
+SYMLINK = PutSymlink(path="b", target="../c")
+INDEX = ReplaceIndex(path="c", lock_path="d", data=b"[]", lock=bytes(64))
+REMOVE = Remove(path="e")
+
+
+@pytest.fixture
+def tree(planner: Planner) -> PutTree:
+    image = Image(layers=(tar(directory("d"), file("d/f", b"1234567")),))
+    (step,) = [step for step in planner.plan(planner.add(image, "a.b/c")) if isinstance(step, PutTree)]
+    return step
+
+
+@pytest.mark.parametrize(("step", "size"), [(FILE, 5), (SYMLINK, 4), (INDEX, 2), (REMOVE, 0)], ids=["file", "symlink", "index", "remove"])
+def test_what_a_step_writes(step: PutFile | PutSymlink | ReplaceIndex | Remove, size: int) -> None:
+    assert step.size == Delta((step,)).size == size
+
+
+def test_a_file_can_be_opened_again_and_again() -> None:
+    for _ in range(2):
+        with FILE.open() as opened:
+            assert opened.read() == b"12345"
+
+
+def test_what_a_tree_writes(tree: PutTree) -> None:
+    assert (tree.size, tree.entries, tree.directories) == (7, 2, ("empty",))
+    assert list(tree.files) == ["link"]
+    assert Delta((tree,)).size == 7 + 12
+    assert Delta((tree,)).entries == 2
+
+
+def test_what_a_delta_writes(tree: PutTree) -> None:
+    delta = Delta((tree, FILE, SYMLINK, INDEX, REMOVE))
+    assert delta.size == 19 + 5 + 4 + 2
+    assert delta.entries == 2 + 3
+    assert tuple(delta) == delta.steps
+    assert delta
+
+
+def test_an_empty_delta() -> None:
+    assert not Delta()
+    assert (list(Delta()), Delta().size, Delta().entries) == ([], 0, 0)
+
+
+def test_bytes_are_not_printed() -> None:
+    assert repr(INDEX) == "ReplaceIndex(path='c', lock_path='d')"
+    assert repr(FILE) == "PutFile(path='a', size=5)"
