@@ -31,6 +31,10 @@ class PutTree:
     """Bytes of content."""
     special: int = 0
     """How many of the entries are whiteouts, devices and fifos."""
+    xattrs: int = 0
+    """How many extended attributes the entries have."""
+    longest_xattr: int = 0
+    """Bytes of the longest of them."""
     reserved: tuple[str, ...] = ()
     """Names that CernVM-FS would take for its own."""
 

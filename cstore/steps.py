@@ -127,6 +127,8 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence
         entries=layer.scan.entries,
         size=layer.scan.content,
         special=layer.scan.special + layer.tree.whiteouts,
+        xattrs=layer.scan.xattrs,
+        longest_xattr=layer.scan.longest_xattr,
         reserved=layer.scan.reserved,
     )
     target = layout.layer_target(layer.id)

@@ -21,6 +21,10 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Verify the images and print the steps, but write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @revision_options
+@click.option(
+    "--xattrs", is_flag=True, help="In CernVM-FS, set extended attributes such as file capabilities, in a transaction of its own."
+)
+@click.option("--skip-reserved", is_flag=True, help="In CernVM-FS, leave out files with names that it takes for its own.")
 def command(
     location: str,
     sources: tuple[str, ...],
@@ -33,6 +37,8 @@ def command(
     wait: float,
     revision_tag: str,
     message: str,
+    xattrs: bool,
+    skip_reserved: bool,
 ) -> None:
     """Put the images of all SOURCEs into the store at LOCATION, all together or not at all.
 
@@ -41,7 +47,8 @@ def command(
     if name and len(sources) > 1:
         raise click.UsageError("--name names one image, so it takes one SOURCE")
     with show.progress() as progress:
-        place = place_at(location, progress, Revision(wait=wait, tag=revision_tag, message=message))
+        revision = Revision(wait=wait, tag=revision_tag, message=message, keeps_xattrs=xattrs, skips_reserved=skip_reserved)
+        place = place_at(location, progress, revision)
         batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress)
         try:
             names = [added for source in sources for added in batch.add(source, name=name)]
@@ -73,6 +80,10 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
         )
     if receipt.xattrs_left_out:
         lines.append(f"left out {show.count(receipt.xattrs_left_out, 'extended attribute')}")
+    if receipt.revision is not None and receipt.expanding_symlinks:
+        lines.append(
+            f"clients expand $( in {show.count(len(receipt.expanding_symlinks), 'symlink')}: {', '.join(receipt.expanding_symlinks)}"
+        )
     return lines
 
 
@@ -85,6 +96,7 @@ def _dict(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
         "owners": receipt.owners,
         "devices_left_out": list(receipt.devices_left_out),
         "xattrs_left_out": receipt.xattrs_left_out,
+        "expanding_symlinks": list(receipt.expanding_symlinks),
         "seconds": round(receipt.seconds, 3),
         "revision": receipt.revision,
         "root_hash": receipt.root_hash,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.find import find_place
@@ -40,6 +40,8 @@ class Revision:
     wait: float = 0.0
     tag: str = ""
     message: str = ""
+    keeps_xattrs: bool = False
+    skips_reserved: bool = False
 
 
 def place_at(location: str, progress: Progress = silent, revision: Revision | None = None) -> Place:
@@ -56,8 +58,8 @@ def place_at(location: str, progress: Progress = silent, revision: Revision | No
     if revision is None or revision == Revision():
         return place
     if not isinstance(place, CvmfsPlace):
-        raise click.UsageError("--wait, --tag and --message are for a LOCATION in CernVM-FS")
-    return evolve(place, wait=revision.wait, tag=revision.tag, message=revision.message)
+        raise click.UsageError("--wait, --tag, --message, --xattrs and --skip-reserved are for a LOCATION in CernVM-FS")
+    return evolve(place, **asdict(revision))
 
 
 def revision_options(verb: F) -> F:

@@ -54,9 +54,8 @@ def parent(path: bytes) -> bytes:
 
 
 def is_reserved(path: bytes) -> bool:
-    """Whether CernVM-FS would take a name for its own, wherever in a tree it is (spec C9)."""
-    name = path.rpartition(b"/")[2]
-    return name in _RESERVED or name.startswith(_GRAFT)
+    """Whether a path has a part that CernVM-FS would take for its own, wherever in a tree it is (spec C9)."""
+    return any(part in _RESERVED or part.startswith(_GRAFT) for part in path.split(b"/"))
 
 
 def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:

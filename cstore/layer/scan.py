@@ -51,6 +51,8 @@ class Scan:
     """Symlinks whose text a CernVM-FS client would expand (spec C10)."""
     xattrs: int
     """Extended attributes that are kept."""
+    longest_xattr: int
+    """Bytes of the longest of them."""
     dropped_xattrs: int
     """Extended attributes that would tell overlay or SELinux something and are left out (spec X2)."""
     privileged_xattrs: int
@@ -112,6 +114,7 @@ def _scan(reader: BlobReader, split: SplitWriter, at: str) -> Scan:
         reserved=tuple(count.reserved),
         variables=tuple(count.variables),
         xattrs=count.xattrs,
+        longest_xattr=count.longest_xattr,
         dropped_xattrs=count.dropped,
         privileged_xattrs=count.privileged,
         shape=found,
@@ -124,7 +127,7 @@ class _Count:
 
     def __init__(self) -> None:
         self.entries = self.content = self.special = 0
-        self.xattrs = self.dropped = self.privileged = 0
+        self.xattrs = self.longest_xattr = self.dropped = self.privileged = 0
         self.uids: set[int] = set()
         self.gids: set[int] = set()
         self.devices: list[str] = []
@@ -147,6 +150,7 @@ class _Count:
         if entry.xattrs:
             kept = kept_xattrs(entry)
             self.xattrs += len(kept)
+            self.longest_xattr = max(self.longest_xattr, *(len(value) for _, value in kept), 0)
             self.dropped += len(entry.xattrs) - len(kept)
             self.privileged += sum(not name.startswith(UNPRIVILEGED) for name, _ in kept)
 

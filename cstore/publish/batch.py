@@ -49,7 +49,9 @@ class Receipt:
     devices_left_out: tuple[str, ...]
     """Devices that only root could have made."""
     xattrs_left_out: int
-    """Extended attributes that would have told overlay or SELinux something."""
+    """Extended attributes that the place does not keep, that only root can set, or that would tell overlay or SELinux something."""
+    expanding_symlinks: tuple[str, ...]
+    """Symlinks with `$(` in their text, which CernVM-FS clients expand."""
     seconds: float
     """From the first look at the store to the end."""
     revision: int | None = None
@@ -186,7 +188,7 @@ class Batch:
         delta, owners = published.delta, self._place.owners
         trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
         scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees]
-        privileged = 0 if owners.as_in_image else sum(scan.privileged_xattrs for scan in scans)
+        lost = [scan.xattrs if not self._place.keeps_xattrs else 0 if owners.as_in_image else scan.privileged_xattrs for scan in scans]
         return Receipt(
             delta=delta,
             names=tuple(str(name) for change in self._changes for name in _named(change)),
@@ -195,7 +197,8 @@ class Batch:
             bytes_written=delta.size,
             owners=str(owners),
             devices_left_out=() if owners.as_in_image else tuple(device for scan in scans for device in scan.devices),
-            xattrs_left_out=sum(scan.dropped_xattrs for scan in scans) + privileged,
+            xattrs_left_out=sum(scan.dropped_xattrs for scan in scans) + sum(lost),
+            expanding_symlinks=tuple(path for scan in scans for path in scan.variables),
             seconds=seconds,
             revision=published.revision,
             root_hash=published.root_hash,

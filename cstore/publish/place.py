@@ -56,6 +56,11 @@ class Place(Protocol):
         """Whose the files are that are written here."""
         ...
 
+    @property
+    def keeps_xattrs(self) -> bool:
+        """Whether extended attributes of images arrive here."""
+        ...
+
     def is_vacant(self) -> bool:
         """Whether a store can be made here."""
         ...
@@ -94,6 +99,11 @@ class DirectoryPlace:
     def owners(self) -> Owners:
         """Those of the store that is there, or of this process."""
         return Owners.of(self.root)
+
+    @property
+    def keeps_xattrs(self) -> bool:
+        """Yes."""
+        return True
 
     def is_vacant(self) -> bool:
         """Whether nothing is there, or an empty directory."""

@@ -22,7 +22,7 @@ __all__ = ["BusyError", "Moment", "Repository", "Site"]
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*")
 _IN_TRANSACTION = 17
 _LEASE_BUSY = 16
-_BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint")
+_BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint", "already open")
 _TOLD = 400
 
 
@@ -115,7 +115,7 @@ class Repository:
         return self.setting("CVMFS_INCLUDE_XATTRS") == "true"
 
     @contextmanager
-    def ingest(self, *, base: str, removes: Sequence[str] = ()) -> Iterator[Callable[[bytes], object]]:
+    def ingest(self, *, base: str, removes: Sequence[str] = (), keeps_owners: bool = True) -> Iterator[Callable[[bytes], object]]:
         """Publish a tar stream and removals as one revision.
 
         Yields a function that takes the bytes of the tar. After an exception in the body the stream ends where it is; the caller has
@@ -124,12 +124,22 @@ class Repository:
         Args:
             base: below which the names of the tar are; `/` for the repository's top.
             removes: paths in the repository.
+            keeps_owners: whether files belong to whom the tar says, and not to the repository's owner.
 
         Raises:
             BusyError: somebody else is publishing.
             PublishError: it failed; nothing is published.
         """
-        call = ["ingest", "-k", "-t", "-", "-b", base, *(part for path in removes for part in ("-d", path)), self.name]
+        call = [
+            "ingest",
+            *(["-k"] if keeps_owners else []),
+            "-t",
+            "-",
+            "-b",
+            base,
+            *(part for path in removes for part in ("-d", path)),
+            self.name,
+        ]
         with self._call(call, subprocess.PIPE) as process:
             pipe = process.stdin
             assert pipe is not None  # noqa: S101 - it was asked for
@@ -146,6 +156,43 @@ class Repository:
             PublishError: it failed; nothing is published.
         """
         self.run("ingest", *(part for path in paths for part in ("-d", path)))
+
+    @contextmanager
+    def transaction(self, path: str = "") -> Iterator[Path]:
+        """Open a transaction, and publish it after the body; after an exception it is ended without a trace.
+
+        Yields the directory in which the repository can be written.
+
+        Args:
+            path: where the lease is to be, behind a gateway; empty for the whole repository.
+
+        Raises:
+            BusyError: somebody else is publishing.
+            PublishError: it failed; nothing is published.
+        """
+        self._open(path)
+        try:
+            yield self.client
+            self.run("publish")
+        except OSError as error:
+            self.run("abort", "-f")
+            raise PublishError(f"{error.filename}: expected to write in a transaction, found: {error.strerror}") from None
+        except BaseException:
+            self.run("abort", "-f")
+            raise
+
+    def look(self, path: str = "") -> None:
+        """Bring the mount up to date, by a transaction that is ended at once.
+
+        Raises:
+            BusyError: somebody else is publishing.
+        """
+        self._open(path)
+        self.run("abort", "-f")
+
+    def _open(self, path: str) -> None:
+        with self._call(["transaction", f"{self.name}/{path}" if path else self.name], subprocess.DEVNULL):
+            pass
 
     def run(self, verb: str, *arguments: str) -> None:
         """Call `cvmfs_server VERB ARGUMENTS NAME`.

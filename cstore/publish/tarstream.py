@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cstore.delta import PutFile, PutSymlink, PutTree, ReplaceIndex, Step
 from cstore.layer.entry import Entry, Kind
 from cstore.layer.header import BLOCK
+from cstore.layer.names import is_reserved
 from cstore.layer.sparse import placed
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class TarStream:
 
     Args:
         write: takes the bytes; they come in pieces of about 1 MB, which it must write with one call where it writes into a pipe.
-        base: the store's path in the repository; empty for the repository's top.
+        base: the store's path below the base of the ingest; empty where that is the store itself.
+        leaves_out: whether names in layers that CernVM-FS would take for its own are left out (spec C9).
     """
 
-    def __init__(self, write: Callable[[bytes], object], base: str) -> None:
+    def __init__(self, write: Callable[[bytes], object], base: str, *, leaves_out: bool = False) -> None:
         self._write = write
+        self._leaves_out = leaves_out
         self._base = base.encode()
         self._made: set[bytes] = {b""}
         self._pieces: list[bytes] = []
@@ -100,6 +103,8 @@ class TarStream:
             self._directory(f"{step.path}/{name}")
         top = self._placed(f"{step.path}/diff")
         for entry, content in step.tree.walk():
+            if self._leaves_out and is_reserved(entry.path):
+                continue
             place = top + b"/" + entry.path if entry.path else top
             if entry.kind is Kind.HARDLINK:
                 self._member(place, entry, top + b"/" + entry.target)
@@ -150,17 +155,21 @@ class TarStream:
             self._flush()
 
     def _flush(self) -> None:
-        """Write as much as leaves the reader inside a block, whole pages after an odd beginning.
+        """Write as much as leaves the reader inside a block: a few bytes first, whole pages from then on.
 
-        If this process dies between two writes or in one of them, what the pipe holds ends inside a block, and is refused. Only the
-        very last write, too small for a pipe to part it, brings the reader to the end.
+        If this process dies between two writes or in one of them, what the pipe holds ends inside a block, and is refused (spec C8).
+        Only the very last write, too small for a pipe to part it, brings the reader to the end.
         """
         data = b"".join(self._pieces)
-        ready = max((self.size - _ODD) // _PAGE * _PAGE + _ODD - (self.size - len(data)), 0)
-        self._pieces = [data[ready:]]
-        self._buffered = len(data) - ready
-        if ready:
-            self._write(data[:ready])
+        start = 0
+        if len(data) == self.size:
+            start = _ODD
+            self._write(data[:start])
+        end = start + (len(data) - start) // _PAGE * _PAGE
+        self._pieces = [data[end:]]
+        self._buffered = len(data) - end
+        if end > start:
+            self._write(data[start:end])
 
 
 def header(place: bytes, entry: Entry, target: bytes) -> bytes:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,6 +8,9 @@ from tests.cli.program import call
 from tests.images import Image, docker_archive, oci_archive, tar
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import IMAGES, NEW, OLD, exact
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_it_tells_what_it_added(tmp_path: Path, made: dict[str, str]) -> None:
@@ -34,7 +37,7 @@ def test_what_is_there_already_is_not_touched(store: Path, made: dict[str, str])
 
 def test_its_json_has_what_was_written(tmp_path: Path, made: dict[str, str]) -> None:
     told = call("add", tmp_path / "store", made["old"], "--name", OLD, "--json").json
-    assert list(told) == ["names", "layers", "entries", "bytes", "owners", "devices_left_out", "xattrs_left_out"]
+    assert set(told) >= {"names", "layers", "entries", "bytes", "owners", "devices_left_out", "xattrs_left_out"}
     assert told["names"] == [OLD]
     assert told["layers"] == 2
     again = call("add", tmp_path / "store", made["old"], "--name", OLD, "--json").json

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.cli import show
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
+from cstore.errors import StoreError
+from cstore.publish.batch import Batch, publishing
+from tests.images import Image, file, tar, write_layout
 from tests.publish.stores import NEW, OLD
 
 if TYPE_CHECKING:
@@ -46,8 +51,6 @@ def test_each_step_is_a_line() -> None:
 
 
 def test_the_json_of_the_steps_adds_up(store: Path, made: dict[str, str]) -> None:
-    from cstore.publish.batch import Batch  # noqa: PLC0415 - only here
-
     batch = Batch(store)
     batch.add(made["tool"], name=OLD)
     delta = batch.plan()
@@ -66,14 +69,38 @@ def test_on_a_terminal_there_are_bars(tmp_path: Path, made: dict[str, str]) -> N
     assert said.count("100%") >= 4
 
 
-def test_a_bar_of_work_that_failed_does_not_say_that_all_is_done(tmp_path: Path, made: dict[str, str]) -> None:
-    for blob in (tmp_path / "images/blobs/sha256").iterdir():
-        if blob.stat().st_size < 1000 and blob.read_bytes()[:2] == b"\x1f\x8b":
-            blob.write_bytes(blob.read_bytes()[:-20] + bytes(20))
-    code, said = _on_terminal("add", str(tmp_path / "store"), made["old"], "--name", OLD)
-    assert code == 3
-    assert "cstore: " in said
-    assert "100%" not in said
+def test_a_bar_of_work_that_failed_does_not_say_that_all_is_done(tmp_path: Path) -> None:
+    image = Image(layers=(tar(file("big", bytes(20_000_000))),), compression="none")
+    source = write_layout(tmp_path / "images", image)
+    blob = tmp_path / "images/blobs/sha256" / image.diff_ids[0].removeprefix("sha256:")
+    blob.write_bytes(b"x" * 512 + blob.read_bytes()[512:])
+    terminal = Terminal()
+    with (
+        redirect_stderr(terminal),
+        pytest.raises(StoreError),
+        show.progress() as progress,
+        publishing(tmp_path / "store", progress=progress) as batch,
+    ):
+        batch.add(source, name=OLD)
+    assert "verifying" in terminal.getvalue()
+    assert "100%" not in terminal.getvalue()
+
+
+def test_bars_end_where_the_next_begins(tmp_path: Path, made: dict[str, str]) -> None:
+    terminal = Terminal()
+    with redirect_stderr(terminal), show.progress() as progress, publishing(tmp_path / "store", progress=progress) as batch:
+        batch.add(made["old"], name=OLD)
+    assert (
+        re.findall(r"(verifying|unpacking) \w{12} \([^)]+\)[^\n]*100%[^\n]*\n", terminal.getvalue())
+        == ["verifying"] * 2 + ["unpacking"] * 2
+    )
+
+
+class Terminal(StringIO):
+    """Text that takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def _on_terminal(*arguments: str) -> tuple[int, str]:

@@ -222,3 +222,10 @@ def test_a_tar_cut_anywhere_is_refused_or_ends_between_members(dialect: bytes) -
         else:
             assert end % BLOCK == 0
             assert [asdict(entry) for entry in found] == [asdict(entry) for entry in whole[: len(found)]]
+
+
+def test_content_that_is_cut_is_noticed_by_whoever_reads_it() -> None:
+    reader = TarReader(Bytes(FILE + b"con"), "layer")
+    next(iter(reader))
+    with pytest.raises(ContentError, match=f"^{CUT}$"):
+        b"".join(reader.content())

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from cstore.cli import main
 from tests.publish.disturb import Point, killed, points, refused
-from tests.publish.soundness import is_visible, names, problems, unfinished
+from tests.publish.soundness import is_visible, names, problems
 from tests.publish.stores import FORMS, SCENARIOS, Scenario, copy, listing, sources
 
 if TYPE_CHECKING:

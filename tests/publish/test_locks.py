@@ -108,7 +108,7 @@ def test_the_wait_ends_with_an_error(store: Path) -> None:
     lock = store / LOCKS[0]
     with (
         exclusive(lock, 1),
-        pytest.raises(PublishError, match="layers.lock: expected the lock within 0.1 seconds, found it held by another program$"),
+        pytest.raises(PublishError, match=r"layers.lock: expected the lock within 0.1 seconds, found it held by another program$"),
         exclusive(lock, 0.1),
     ):
         pass

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import StoreError
-from cstore.model.layout import Form
 from cstore.publish.batch import publishing
 from cstore.publish.prune import prune
 from cstore.store import Store
@@ -17,6 +16,8 @@ from tests.publish.stores import BASE, DAY, FORMS, NEW, OLD, TOOL, exact, listin
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cstore.model.layout import Form
 
 GRACE = dt.timedelta(days=14)
 

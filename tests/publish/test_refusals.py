@@ -147,7 +147,7 @@ def test_who_may_not_write_is_told_and_changes_nothing(users: Path, verb: str, r
     with publishing(root, today=DAY) as batch:
         batch.remove(OLD)
         batch.tag("example.org/tool:1", OLD)
-    os.chmod(root, 0o700 if what == "nothing" else 0o755)
+    root.chmod(0o700 if what == "nothing" else 0o755)
     if what == "the indexes":
         (root / "overlay-images/images.json").chmod(0o600)
     before = exact(root)

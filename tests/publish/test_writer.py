@@ -12,11 +12,11 @@ from cstore.publish.owners import Owners
 from cstore.publish.writer import WORK, Writer, delete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 IN_IMAGE = Owners(None)
-PUTS = {
+PUTS: dict[str, Callable[[Writer], object]] = {
     "file": lambda writer: writer.put_file("room/thing", io.BytesIO(b"new")),
     "index": lambda writer: writer.put_index("room/thing", b"new"),
     "symlink": lambda writer: writer.put_symlink("room/thing", "new"),
@@ -96,7 +96,7 @@ def test_nothing_is_written_through_a_symlink_to_a_file(writer: Writer, tmp_path
     (writer.root / "room").mkdir()
     (writer.root / "room/thing").symlink_to(tmp_path / target)
     if put == "lock":
-        with pytest.raises(OSError, match="lock|thing|symbolic"):
+        with pytest.raises(OSError, match=r"lock|thing|symbolic"):
             PUTS[put](writer)
     else:
         PUTS[put](writer)

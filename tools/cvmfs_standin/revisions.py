@@ -96,7 +96,12 @@ def make_repository(site: Site, name: str, upstream: str, settings: Iterable[str
     if storage.exists():
         raise CommandError(f"The repository {name} already exists")
     repository.config.parent.mkdir(parents=True, exist_ok=True)
-    lines = ["CVMFS_USER=root", f'CVMFS_UPSTREAM_STORAGE="{upstream},/srv/cvmfs/{name}/data/txn,{storage}"', *settings]
+    lines = [
+        "CVMFS_USER=root",
+        f"CVMFS_STRATUM0=file://{storage}",
+        f'CVMFS_UPSTREAM_STORAGE="{upstream},/srv/cvmfs/{name}/data/txn,{storage}"',
+        *settings,
+    ]
     repository.config.write_text("".join(f"{line}\n" for line in lines))
     root = storage / "trees/0/root"
     for place in (root, storage / "changes", storage / "revisions"):

@@ -1,0 +1,123 @@
+"""How a delta gets into a repository behind a gateway, where several hosts publish (spec C18 to C22)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from attrs import evolve
+
+from cstore.delta import Delta, PutTree, Remove, Step, file_of
+from cstore.errors import PublishError
+from cstore.model.layout import CATALOG
+from cstore.publish.carrier import Carrier
+from cstore.publish.repository import Moment
+from cstore.publish.tarstream import TarStream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["GatewayCarrier", "parse_published"]
+
+_PATIENCE = 30.0
+
+
+class GatewayCarrier(Carrier):
+    """Carries deltas under a lease on the store's own path; other hosts publish elsewhere meanwhile."""
+
+    def moment(self) -> Moment:
+        """Return what is published now, by the repository's own manifest: the mount here may be older (spec C21)."""
+        url = self._repository.setting("CVMFS_STRATUM0") + "/.cvmfspublished"
+        try:
+            with urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310 - the address is the repository's own setting
+                return parse_published(answer.read(1 << 16), url)
+        except (URLError, OSError, ValueError) as error:
+            raise PublishError(f"{url}: expected the manifest of the repository, found: {error}") from None
+
+    def refresh(self) -> None:
+        """See that what is mounted is what is published; a transaction that is opened and ended at once brings it up to date."""
+        if self._repository.moment() != self.moment():
+            self._repository.look(self._target.path if self._target.root.is_dir() else "")
+
+    def carry(self, delta: Delta, moment: Moment) -> int:
+        """Publish a delta: what is put first, then what is removed, a call for each path (spec C22)."""
+        del moment
+        self._make_base()
+        for step in delta:
+            if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path):
+                self._repository.remove([self._target.placed(step.path)])
+        marked = Delta(tuple(_marked(step) for step in delta))
+        puts = Delta(tuple(step for step in marked if not isinstance(step, Remove)))
+        streamed = sum(self._stream(part) for part in self._parts(puts)) if puts else 0
+        for step in marked:
+            if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path):
+                self._repository.remove([self._target.placed(step.path)])
+        self.refresh()
+        self._verify(marked)
+        return streamed
+
+    def _stream(self, part: Delta) -> int:
+        """Publish a part whose names are below the store's path, on which the lease is."""
+        with self._repository.ingest(base=self._target.path) as write:
+            stream = TarStream(write, "", leaves_out=self._target.leaves_out)
+            try:
+                for step in {step.path: step for step in part}.values():
+                    self._put(stream, step)
+                stream.finish()
+            except BaseException:
+                with suppress(OSError):
+                    stream.poison()
+                raise
+        self._set_xattrs(part)
+        return stream.size
+
+    def _make_base(self) -> None:
+        """Make the store's directory with a catalog of its own, without which devices would be dropped (spec C19)."""
+        if (self._target.root / CATALOG).exists():
+            return
+        with self._repository.ingest(base=self._target.path, keeps_owners=False) as write:
+            stream = TarStream(write, "")
+            stream.put(file_of(CATALOG, b""))
+            stream.finish()
+        self.refresh()
+
+    def _verify(self, delta: Delta) -> None:
+        super()._verify(delta)
+        for step in delta:
+            if isinstance(step, PutTree) and step.tree.whiteouts and not _has_whiteout(self._target.root / step.path / "diff"):
+                raise PublishError(
+                    f"{self._target.root / step.path}: expected the whiteouts of a layer, found that the gateway dropped them"
+                )
+
+
+def parse_published(data: bytes, at: str) -> Moment:
+    """Read the manifest of a repository: lines of a letter and a value, up to `--`.
+
+    Raises:
+        PublishError: it tells no revision.
+    """
+    lines = data.partition(b"\n--")[0].decode("ascii", "replace").splitlines()
+    values = {line[:1]: line[1:] for line in lines}
+    if "C" not in values or not values.get("S", "").isdigit():
+        raise PublishError(f"{at}: expected the root hash and the revision of a repository, found neither")
+    return Moment(int(values["S"]), values["C"])
+
+
+def _marked(step: Step) -> Step:
+    """Return a step whose layer has a catalog of its own if it holds devices: removing it would do damage otherwise (spec C20)."""
+    if isinstance(step, PutTree) and step.special:
+        return evolve(step, files={**step.files, CATALOG: b""})
+    return step
+
+
+def _has_whiteout(top: Path) -> bool:
+    for directory, _, names in os.walk(top):
+        for name in names:
+            found = (top / directory / name).lstat()
+            if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
+                return True
+    return False
