@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cstore.publish.batch import Batch, Receipt, publishing
     from cstore.publish.directory import apply
     from cstore.publish.prune import prune
+    from cstore.publish.within import within
     from cstore.store import Store
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "plan",
     "prune",
     "publishing",
+    "within",
 ]
 
 __version__ = "0.1.0"
@@ -51,6 +53,7 @@ _HOMES = {
     "plan": "cstore.planning",
     "prune": "cstore.publish.prune",
     "publishing": "cstore.publish.batch",
+    "within": "cstore.publish.within",
 }
 
 

@@ -29,6 +29,8 @@ class PutTree:
     entries: int
     size: int
     """Bytes of content."""
+    holes: int = 0
+    """Bytes of holes in sparse files, which take no place on a disk but do in a stream."""
     special: int = 0
     """How many of the entries are whiteouts, devices and fifos."""
     xattrs: int = 0

@@ -126,6 +126,7 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence
         directories=() if below else ("empty",),
         entries=layer.scan.entries,
         size=layer.scan.content,
+        holes=layer.scan.holes,
         special=layer.scan.special + layer.tree.whiteouts,
         xattrs=layer.scan.xattrs,
         longest_xattr=layer.scan.longest_xattr,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["UmociImage", "make_busybox", "make_debian"]
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"  # noqa: S105 - what etc/passwd of the image holds
 _HARD_LINKS = ("cat", "ls", "sh")
 _LEFTOVERS = ("var/cache/apt/archives", "var/lib/apt/lists", "var/log")
 

@@ -150,8 +150,6 @@ class BlobReader:
         """
         while self.read(_BUFFER):
             pass
-        while self._packed.read(_BUFFER):
-            pass
         if self._blob.size != self._descriptor.size:
             raise ContentError(f"blob {self._descriptor.digest}: expected {self._descriptor.size} bytes, found {self._blob.size}")
         self._blob.check("digest")

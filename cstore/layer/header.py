@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from cstore.errors import ContentError
@@ -49,7 +50,7 @@ class Header(NamedTuple):
             ContentError: its checksum is wrong, counted with bytes without sign or, as some old programs do, with sign.
         """
         header = cls._make(_FIELDS.unpack(block))
-        stored = number(header.checksum, "checksum", at)
+        stored = number(header.checksum, "a checksum", at)
         if stored != sum(block) - sum(block[_CHECKSUM]) + _SPACES and stored != _signed_sum(block):
             raise ContentError(f"{at}: expected a tar header, found a block with a wrong checksum")
         return header
@@ -72,22 +73,31 @@ def number(field: bytes, what: str, at: str) -> int:
 
     Args:
         field: the field.
-        what: what errors call it.
+        what: what errors call it, with its article.
         at: the place of the member, for errors.
 
     Raises:
         ContentError: it holds no such number, or a negative one.
     """
+    value = _value(field)
+    if value is None:
+        raise ContentError(f"{at}: expected {what} in octal digits, found {shown(field)}")
+    if value < 0:
+        raise ContentError(f"{at}: expected {what} of at least 0, found a negative one")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _value(field: bytes) -> int | None:
+    """Return the number in a field, None where there is none; the same ones come again and again in one tar."""
     if field[0] & _BINARY:
         if field[0] & _NEGATIVE:
-            raise ContentError(f"{at}: expected a {what} of at least 0, found a negative one")
+            return -1
         return int.from_bytes(bytes([field[0] & ~_BINARY]) + field[1:], "big")
     digits = field.strip(b" \0")
     if not digits:
         return 0
-    if not digits.isdigit() or b"8" in digits or b"9" in digits:
-        raise ContentError(f"{at}: expected a {what} in octal digits, found {shown(field)}")
-    return int(digits, 8)
+    return int(digits, 8) if digits.isdigit() and b"8" not in digits and b"9" not in digits else None
 
 
 def seconds(field: bytes, at: str) -> int:
@@ -98,7 +108,7 @@ def seconds(field: bytes, at: str) -> int:
     """
     if field[0] == _ALL_ONES:
         return int.from_bytes(field, "big", signed=True)
-    return number(field, "time", at)
+    return number(field, "a time", at)
 
 
 def _signed_sum(block: bytes) -> int:

@@ -21,6 +21,7 @@ __all__ = ["UNPRIVILEGED", "Scan", "kept_xattrs", "scan"]
 UNPRIVILEGED = "user."
 """How the names of the extended attributes begin that every owner of a file can set."""
 
+_NAMESPACES = ("user.", "trusted.", "security.", "system.")
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _SPECIAL = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 _RESERVED = b".cvmfs"
@@ -41,6 +42,8 @@ class Scan:
     """How many entries the tar gives to the tree, implied directories and whiteouts included."""
     content: int
     """Bytes of content in the tree, holes not counted."""
+    holes: int
+    """Bytes of all holes in sparse files."""
     devices: tuple[str, ...]
     """The devices that only root can make."""
     special: int
@@ -109,6 +112,7 @@ def _scan(reader: BlobReader, split: SplitWriter, at: str) -> Scan:
         gids=tuple(sorted(count.gids)),
         entries=count.entries + len(found.implied) + len(found.whiteouts),
         content=count.content,
+        holes=count.holes,
         devices=tuple(count.devices),
         special=count.special,
         reserved=tuple(count.reserved),
@@ -126,7 +130,7 @@ class _Count:
     """What is counted of the entries of a tree."""
 
     def __init__(self) -> None:
-        self.entries = self.content = self.special = 0
+        self.entries = self.content = self.holes = self.special = 0
         self.xattrs = self.longest_xattr = self.dropped = self.privileged = 0
         self.uids: set[int] = set()
         self.gids: set[int] = set()
@@ -137,6 +141,7 @@ class _Count:
     def add(self, entry: Entry) -> None:
         self.entries += 1
         self.content += entry.stored
+        self.holes += entry.size - entry.stored
         self.uids.add(entry.uid)
         self.gids.add(entry.gid)
         if entry.kind in _SPECIAL:
@@ -159,7 +164,9 @@ def kept_xattrs(entry: Entry) -> tuple[tuple[str, bytes], ...]:
     """Return the extended attributes that an entry's file gets (spec X1, X2)."""
     if not entry.xattrs:
         return ()
-    return tuple((name, value) for name, value in entry.xattrs if name != _LABEL and not name.startswith(_OVERLAY))
+    return tuple(
+        (name, value) for name, value in entry.xattrs if name.startswith(_NAMESPACES) and name != _LABEL and not name.startswith(_OVERLAY)
+    )
 
 
 def _keep_content(tar: TarReader, entry: Entry, split: SplitWriter, *, is_part: bool) -> None:

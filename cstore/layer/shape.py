@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Shape", "ShapeBuilder"]
 
+_MOST_BYTES = 256 << 20
+
 
 @frozen(kw_only=True)
 class Shape:
@@ -48,6 +50,7 @@ class ShapeBuilder:
         self._early: dict[bytes, Entry] = {}
         self._whiteouts: set[bytes] = set()
         self._opaque: set[bytes] = set()
+        self._bytes = 0
 
     def add(self, entry: Entry) -> bool:
         """Take the next member, and tell whether it becomes an entry of the tree; marks do not.
@@ -77,6 +80,7 @@ class ShapeBuilder:
             raise self._refused(entry, f"expected a hard link to an earlier file of this layer, found one to {shown(entry.target)}")
         if path:
             self._kinds[path] = kind
+            self._account(path)
         if entry.is_opaque:
             self._opaque.add(path)
         return True
@@ -117,7 +121,14 @@ class ShapeBuilder:
                     f"{self._at}: member {shown(directory)}: expected a directory, since other members are in it, found a {kind.value}"
                 )
             self._implied.add(directory)
+            self._account(directory)
             directory = parent(directory)
+
+    def _account(self, path: bytes) -> None:
+        """Bound the memory that the names of one layer can take."""
+        self._bytes += len(path)
+        if self._bytes > _MOST_BYTES:
+            raise ContentError(f"{self._at}: expected names of up to {_MOST_BYTES} bytes in all, found more")
 
     def _refused(self, entry: Entry, why: str) -> ContentError:
         return ContentError(f"{self._at}: member {shown(entry.name)}: {why}")

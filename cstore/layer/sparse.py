@@ -80,9 +80,9 @@ def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tup
             offset, length = data[place : place + 12], data[place + 12 : place + 24]
             if offset[0] == 0:
                 break
-            pieces.append((number(offset, "sparse offset", at), number(length, "sparse length", at)))
+            pieces.append((number(offset, "a sparse offset", at), number(length, "a sparse length", at)))
         if not data[more]:
-            return tuple(pieces), number(header[_REAL_SIZE], "size", at)
+            return tuple(pieces), number(header[_REAL_SIZE], "a size", at)
         if len(pieces) > _MOST_PIECES:
             raise ContentError(f"{at}: expected a sparse map of up to {_MOST_PIECES} pieces, found more")
         data, (start, count, more) = block(), _IN_BLOCK

@@ -117,7 +117,7 @@ class TarReader:
 
     def _special(self, header: Header) -> bytes:
         """Return the content of a member that only describes the next one."""
-        size = number(header.size, "size", self._at)
+        size = number(header.size, "a size", self._at)
         if size > MAX_SPECIAL:
             raise ContentError(f"{self._at}: expected a header of up to {MAX_SPECIAL} bytes, found one of {size}")
         padded = size + -size % BLOCK
@@ -129,7 +129,7 @@ class TarReader:
 
     def _entry(self, header: Header, block: bytes, pax: Pax, long: tuple[bytes, bytes]) -> Entry:
         """Return the entry that a header begins, with what the members before it said: PAX, long name, long target."""
-        name = pax.name or long[0] or header.name
+        name = long[0] or pax.name or header.name
         at = f"{self._at}: member {shown(name)}"
         kind = _KINDS.get(header.kind)
         if kind is None:
@@ -138,14 +138,14 @@ class TarReader:
             kind = Kind.DIRECTORY
         packed = 0
         if kind is Kind.FILE:
-            packed = _within(number(header.size, "size", at) if pax.size is None else pax.size, _LAST_SIZE, "a size", at)
+            packed = _within(number(header.size, "a size", at) if pax.size is None else pax.size, _LAST_SIZE, "a size", at)
         self._left, self._padding = packed, -packed % BLOCK
         size, pieces = packed, None
         if kind is Kind.FILE and (header.kind == b"S" or pax.is_sparse):
             size, pieces = self._sparse(block, pax, packed, at)
         target = b""
         if kind in (Kind.SYMLINK, Kind.HARDLINK):
-            target = pax.target or long[1] or text(header.target)
+            target = long[1] or pax.target or text(header.target)
             target = _checked_target(target, at) if kind is Kind.SYMLINK else clean(target, f"{at}: target")
         device = (0, 0)
         if kind in (Kind.CHARACTER, Kind.BLOCK):
@@ -153,7 +153,7 @@ class TarReader:
         return Entry(
             clean(name, self._at),
             kind,
-            number(header.mode, "mode", at) & _PERMISSIONS,
+            number(header.mode, "a mode", at) & _PERMISSIONS,
             _owner(header.uid, pax.uid, at),
             _owner(header.gid, pax.gid, at),
             _bounded(seconds(header.mtime, at) * 10**9 if pax.mtime is None else pax.mtime),
@@ -205,13 +205,13 @@ class TarReader:
 
 
 def _owner(field: bytes, pax: int | None, at: str) -> int:
-    return _within(number(field, "owner", at) if pax is None else pax, _LAST_ID, "an owner", at)
+    return _within(number(field, "an owner", at) if pax is None else pax, _LAST_ID, "an owner", at)
 
 
 def _device(header: Header, at: str) -> tuple[int, int]:
-    what = "device number"
+    what = "a device number"
     major, minor = number(header.major, what, at), number(header.minor, what, at)
-    return _within(major, _LAST_MAJOR, f"a {what}", at), _within(minor, _LAST_MINOR, f"a {what}", at)
+    return _within(major, _LAST_MAJOR, what, at), _within(minor, _LAST_MINOR, what, at)
 
 
 def _within(value: int, last: int, what: str, at: str) -> int:

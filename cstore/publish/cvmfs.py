@@ -1,6 +1,6 @@
 """The publisher of stores in CernVM-FS: any number of changes in one revision, streamed into one `cvmfs_server ingest`.
 
-What it rests on are statements of the spec (spec C1 to C19).
+What it rests on are statements of the spec (spec C1 to C23).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ DEFAULT_PATH = "podmanStore"
 _PAUSE = 3.0
 _GATEWAY_PATIENCE = 600.0
 _LONGEST_XATTR = 255
+_MOST_HOLES = 64 << 30
 _LOCK_MODE = 0o600
 _OWN_PATIENCE = 3600.0
 """Seconds to wait for another cstore, which ends by itself."""
@@ -135,6 +136,8 @@ class CvmfsPlace:
                     f"{step.path}: expected no names that CernVM-FS takes for its own, found {', '.join(step.reserved)}; "
                     "--skip-reserved leaves them out"
                 )
+            if step.holes > _MOST_HOLES:
+                raise PublishError(f"{step.path}: expected holes of up to {_MOST_HOLES} bytes in sparse files, found {step.holes}")
         if not self.keeps_xattrs or not any(step.xattrs for step in trees):
             return
         if not self.repository.keeps_xattrs:

@@ -123,7 +123,8 @@ class Journal:
             if old.exists():
                 old.rename(writer.root / path)
         for path, lock in self.old_locks.items():
-            writer.put_lock(path, bytes.fromhex(lock))
+            if (writer.root / path).read_bytes() != bytes.fromhex(lock):
+                writer.put_lock(path, bytes.fromhex(lock))
         for path in reversed(self.puts):
             writer.remove(path)
         for path in reversed(self.directories):

@@ -41,6 +41,7 @@ def write_tree(
         OSError: the file system refused.
     """
     directories: list[Entry] = []
+    left_out: set[bytes] = set()
     for entry, content in entries:
         kind = entry.kind
         if kind is Kind.FILE:
@@ -50,6 +51,8 @@ def write_tree(
             if entry.path:
                 os.mkdir(entry.path, 0o700, dir_fd=top)
             directories.append(entry)
+        elif kind is Kind.HARDLINK and entry.target in left_out:
+            left_out.add(entry.path)
         elif kind is Kind.HARDLINK:
             os.link(entry.target, entry.path, src_dir_fd=top, dst_dir_fd=top, follow_symlinks=False)
         elif kind is Kind.SYMLINK:
@@ -58,6 +61,8 @@ def write_tree(
         elif owners.as_in_image or entry.is_whiteout or kind is Kind.FIFO:
             os.mknod(entry.path, 0o600 | _NODES[kind], os.makedev(*entry.device), dir_fd=top)
             _finish_unfollowed(entry, top, owners)
+        else:
+            left_out.add(entry.path)
     for entry in reversed(directories):
         handle = os.open(entry.path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
         try:
@@ -93,9 +98,9 @@ def _finish(entry: Entry, handle: int, owners: Owners) -> None:
     user, group = owners.one or (entry.uid, entry.gid)
     if owners.as_in_image or os.geteuid() == 0:
         os.chown(handle, user, group)
-    os.chmod(handle, entry.mode)
     for name, value in entry.xattrs:
         _set_xattr(handle, name, value, owners)
+    os.chmod(handle, entry.mode)
     os.utime(handle, ns=(entry.mtime, entry.mtime))
 
 

@@ -154,18 +154,36 @@ class Writer:
 
 
 def delete(place: Path) -> None:
-    """Delete a file or a whole tree, also where a plain user's own directories refuse it by their mode."""
+    """Delete a file or a whole tree, however deep, also where a plain user's own directories refuse it by their mode.
+
+    Directories are taken out beside the tree one by one, so that neither their depth nor the length of their paths matters.
+    """
+    top = os.fsencode(place)
     if not place.is_dir() or place.is_symlink():
-        place.unlink()
+        os.unlink(top)  # noqa: PTH108 - bytes
         return
+    waiting, taken = [top], 0
+    while waiting:
+        directory = waiting.pop()
+        _open_up(directory)
+        with os.scandir(directory) as found:
+            entries = list(found)
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)  # noqa: PTH108 - bytes
+                continue
+            _open_up(entry.path)
+            taken += 1
+            beside = b"%s-%d" % (top, taken)
+            os.rename(entry.path, beside)  # noqa: PTH104 - bytes
+            waiting.append(beside)
+        os.rmdir(directory)  # noqa: PTH106 - bytes
+
+
+def _open_up(directory: bytes) -> None:
+    """Let a plain user do what he likes in a directory of his; root can anyway."""
     if os.geteuid() != 0:
-        place.chmod(stat.S_IRWXU)
-        for directory, names, _ in os.walk(os.fsencode(place)):
-            for name in names:
-                below = os.path.join(directory, name)  # noqa: PTH118 - names may be no text
-                if not os.path.islink(below):  # noqa: PTH114 - the same
-                    os.chmod(below, stat.S_IRWXU)  # noqa: PTH101 - the same
-    shutil.rmtree(os.fsencode(place))
+        os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101 - bytes
 
 
 def _sync_directory(place: Path) -> None:

@@ -19,7 +19,21 @@ from tools.make_images import UmociImage, put_busybox
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LONG_AGO", "SPARSE", "Member", "add_tar", "blob_path", "digest_of", "make_index", "make_layers", "make_sibling", "make_topless", "make_sparse", "make_umoci_layers", "manifest_of"]
+__all__ = [
+    "LONG_AGO",
+    "SPARSE",
+    "Member",
+    "add_tar",
+    "blob_path",
+    "digest_of",
+    "make_index",
+    "make_layers",
+    "make_sibling",
+    "make_topless",
+    "make_sparse",
+    "make_umoci_layers",
+    "manifest_of",
+]
 
 LONG_AGO = 1_234_567_890
 """The time of all members of the tars written by hand, in seconds."""
@@ -30,6 +44,7 @@ SPARSE = bytes(1 << 20) + b"between two holes" + bytes(2 << 20)
 _CAPABILITY = "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12
 Member = tuple[tarfile.TarInfo, bytes]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
 
 def make_umoci_layers(layout: Path, tag: str) -> UmociImage:
     """Make the image whose layers umoci has written: deletions, and things that become things of another kind."""
@@ -240,7 +255,18 @@ def _add_gnu_tar(image: UmociImage, tar_format: str, names: Iterable[str]) -> No
                 file.seek(SPARSE.index(b"b"))
                 file.write(SPARSE.strip(b"\0"))
         members = [f"./{name}" for name in names]
-        run("tar", "--sparse", f"--format={tar_format}", f"--mtime=@{LONG_AGO}", "--transform=s,^./,srv/,", "-cf", path, "-C", tree, *members)
+        run(
+            "tar",
+            "--sparse",
+            f"--format={tar_format}",
+            f"--mtime=@{LONG_AGO}",
+            "--transform=s,^./,srv/,",
+            "-cf",
+            path,
+            "-C",
+            tree,
+            *members,
+        )
         image.add_tar(path)
 
 

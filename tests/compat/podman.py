@@ -47,9 +47,7 @@ class Podman:
         user: runs it as this user and group.
     """
 
-    def __init__(
-        self, store: Path | None = None, *, config_options: tuple[str, ...] = (), user: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, store: Path | None = None, *, config_options: tuple[str, ...] = (), user: tuple[int, int] | None = None) -> None:
         # Where the name of its directory is as long as tmp_path's, it waits 20 seconds for the end of every container.
         self.place = place = Path(tempfile.mkdtemp(prefix="podman-"))
         place.chmod(0o755)

@@ -43,9 +43,7 @@ def require(*programs: str) -> None:
         pytest.skip(f"needs {', '.join(missing)} (Debian: apt-get install {' '.join(_PACKAGES[program] for program in missing)})")
 
 
-def run(
-    *command: str | Path, env: Mapping[str, str] | None = None, user: tuple[int, int] | None = None, cwd: Path | None = None
-) -> str:
+def run(*command: str | Path, env: Mapping[str, str] | None = None, user: tuple[int, int] | None = None, cwd: Path | None = None) -> str:
     """Run a program that must succeed, and return what it prints."""
     done = attempt(*command, env=env, user=user, cwd=cwd)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -65,9 +65,9 @@ class Registry:
         return reference
 
     def forget(self, digest: str) -> None:
-        """Remove a blob that it has."""
+        """Remove a blob."""
         algorithm, _, value = digest.partition(":")
-        (self._place / "storage/docker/registry/v2/blobs" / algorithm / value[:2] / value / "data").unlink()
+        (self._place / "storage/docker/registry/v2/blobs" / algorithm / value[:2] / value / "data").unlink(missing_ok=True)
 
     def sent(self, digest: str) -> bool:
         """Whether it was asked for a blob and sent it."""

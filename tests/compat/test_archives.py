@@ -26,9 +26,7 @@ def docker_archive(images: Images, tmp_path: Path) -> Path:
     return tmp_path / "saved.tar"
 
 
-def test_docker_archive_has_the_ids_that_podman_gives_to_it(
-    docker_archive: Path, form: str, readers: Readers, tmp_path: Path
-) -> None:
+def test_docker_archive_has_the_ids_that_podman_gives_to_it(docker_archive: Path, form: str, readers: Readers, tmp_path: Path) -> None:
     loaded = readers()
     loaded("load", "--input", docker_archive)
     cstore("add", tmp_path / "store", f"docker-archive:{docker_archive}", "--layout", form)

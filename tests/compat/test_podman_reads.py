@@ -20,7 +20,11 @@ SIBLING = "localhost/sibling:1"
 
 
 def test_lists_every_image_with_its_digest(podman: Podman, images: Images) -> None:
-    listed = {(image["Id"], name, image["Digest"]) for image in json.loads(podman("images", "--digests", "--format=json")) for name in image["Names"]}
+    listed = {
+        (image["Id"], name, image["Digest"])
+        for image in json.loads(podman("images", "--digests", "--format=json"))
+        for name in image["Names"]
+    }
     expected = {
         (manifest_of(images.layout, tag)["config"]["digest"].removeprefix("sha256:"), name, digest_of(images.layout, tag))
         for name, tag in (

@@ -41,7 +41,9 @@ def test_two_stores_made_apart_are_equal_in_every_file(form: str, images: Images
 def test_umask_changes_nothing(form: str, images: Images, tmp_path: Path) -> None:
     script = "import os, sys; os.umask(int(sys.argv.pop(1), 8)); from cstore.cli import main; main()"
     for umask in ("022", "077"):
-        run(sys.executable, "-c", script, umask, "add", tmp_path / umask, images.sibling.source, "--name", "localhost/s:1", "--layout", form)
+        run(
+            sys.executable, "-c", script, umask, "add", tmp_path / umask, images.sibling.source, "--name", "localhost/s:1", "--layout", form
+        )
     assert differences(compared(tmp_path / "022"), compared(tmp_path / "077")) == []
     assert {row.mode for path, row in compared(tmp_path / "077").items() if "/diff/" not in path and row.kind == "-"} == {"0644"}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.compat.images import digest_of, manifest_of
-from tests.compat.programs import cstore, require, skopeo
+from tests.compat.mounts import unmount_below
+from tests.compat.programs import attempt, cstore, require, run, skopeo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,19 @@ def written(images: Images, tmp_path: Path) -> Path:
     """A store with one image, written by skopeo."""
     require("skopeo")
     skopeo("copy", images.by_umoci.source, f"containers-storage:[overlay@{tmp_path}/store+{tmp_path}/run]{BY_UMOCI}")
+    unmount_below(tmp_path / "store")
     return tmp_path / "store"
+
+
+@pytest.mark.xfail(reason="a tree is made beside overlay/ and then renamed, which fails while overlay/ is a mount")
+def test_is_extended_while_its_overlay_is_mounted_on_itself(written: Path, images: Images) -> None:
+    # What skopeo and podman do to a graph root of theirs, and leave so until the machine is started again.
+    run("mount", "--bind", written / "overlay", written / "overlay")
+    try:
+        done = attempt(sys.executable, "-m", "cstore", "add", written, images.sibling.source, "--name", SIBLING)
+        assert done.returncode == 0, done.stderr
+    finally:
+        run("umount", written / "overlay")
 
 
 def test_is_listed_and_inspected(written: Path, images: Images) -> None:
@@ -39,7 +53,9 @@ def test_has_the_same_layer_ids_as_a_store_by_cstore(written: Path, images: Imag
     cstore("add", tmp_path / "ours", images.by_umoci.source, "--name", BY_UMOCI)
     theirs, ours = (json.loads(cstore("inspect", place, BY_UMOCI, "--json")) for place in (written, tmp_path / "ours"))
     compared = ("id", "diff_id", "size", "blob", "blob_size", "path")
-    assert [[layer[key] for key in compared] for layer in ours["layers"]] == [[layer[key] for key in compared] for layer in theirs["layers"]]
+    assert [[layer[key] for key in compared] for layer in ours["layers"]] == [
+        [layer[key] for key in compared] for layer in theirs["layers"]
+    ]
     assert ours["created"] == theirs["created"]
 
 
@@ -51,7 +67,9 @@ def test_is_extended_and_podman_runs_both_images(written: Path, readers: Readers
     assert receipt["layers"] == len(after) - len(before)
     podman = readers(written)
     assert podman.container(BY_UMOCI, "cat", "/etc/dir-to-link/inside") == "a directory\n"
-    assert podman.container(SIBLING, "cat", "/etc/dir-to-link/inside", "/opt/opaque/again", "/etc/sibling") == "a directory\nback\nsibling\n"
+    assert (
+        podman.container(SIBLING, "cat", "/etc/dir-to-link/inside", "/opt/opaque/again", "/etc/sibling") == "a directory\nback\nsibling\n"
+    )
 
 
 def test_image_of_an_extended_store_is_saved(written: Path, readers: Readers, images: Images, tmp_path: Path) -> None:

@@ -26,14 +26,20 @@ MARK_ALONE = "opt/fresh"
 """A directory that no layer has anything about but the mark that makes it opaque: podman makes it, and umoci does not."""
 
 
+def timed(tree: Mapping[str, Row], start: int) -> dict[str, Row]:
+    """Return a tree that a tool has written since a moment, without the times that are the tool's own.
+
+    It leaves the time of its work at directories that a layer implies, or whose entry comes before what is in them. The top one has, in
+    a container, the time at which podman made the container's own directory over it.
+    """
+    own = {path for path, row in tree.items() if row.kind == "d" and row.mtime >= start - SECOND} | {"."}
+    return {path: row.without_mtime() if path in own else row for path, row in tree.items()}
+
+
 def unpacked(image: UmociImage, tmp_path: Path) -> dict[str, Row]:
     """Return the tree that umoci unpacks, without the times that are its own."""
     start = time.time_ns()
-    tree = rows(image.unpack(tmp_path / image.tag))
-    # umoci leaves the time of its work at directories that a layer implies, or whose entry comes before what is in them. The top one
-    # has, in a container, the time at which podman made the container's own directory over it.
-    own = {path for path, row in tree.items() if row.kind == "d" and row.mtime >= start - SECOND} | {"."}
-    return {path: row.without_mtime() if path in own else row for path, row in tree.items()}
+    return timed(rows(image.unpack(tmp_path / image.tag)), start)
 
 
 def seen(podman: Podman, name: str, expected: Mapping[str, Row]) -> dict[str, Row]:
@@ -49,9 +55,7 @@ def test_container_sees_what_umoci_unpacks_of_its_own_layers(podman: Podman, ima
 
 
 @pytest.mark.parametrize(("name", "tag"), [("registry.example.org/team/layers:1", "layers"), ("localhost/sibling:1", "sibling")])
-def test_container_sees_what_umoci_unpacks_of_layers_by_hand(
-    podman: Podman, images: Images, name: str, tag: str, tmp_path: Path
-) -> None:
+def test_container_sees_what_umoci_unpacks_of_layers_by_hand(podman: Podman, images: Images, name: str, tag: str, tmp_path: Path) -> None:
     expected = unpacked(getattr(images, tag), tmp_path)
     found = seen(podman, name, expected)
     assert differences(expected, found) == [f"{MARK_ALONE}: there, not expected"]
@@ -98,9 +102,10 @@ def test_container_sees_what_it_sees_in_a_store_by_skopeo(
     podman: Podman, images: Images, name: str, tag: str, known: list[str], tmp_path: Path
 ) -> None:
     require("skopeo")
+    start = time.time_ns()
     skopeo("copy", getattr(images, tag).source, f"containers-storage:[overlay@{tmp_path}/store+{tmp_path}/run]{name}")
     with read_only(tmp_path / "store", tmp_path / "mounted") as mounted, Podman(mounted) as other, other.tree_of(name) as tree:
-        expected = {path: row.without_mtime() if path == "." else row for path, row in rows(tree).items()}
+        expected = timed(rows(tree), start)
     assert differences(expected, seen(podman, name, expected)) == known
 
 
@@ -113,12 +118,12 @@ def test_container_reads_sparse_files_that_umoci_cannot_unpack(podman: Podman) -
 
 def test_whiteouts_are_devices_and_nothing_else_marks_them(form: str, images: Images, tmp_path: Path) -> None:
     cstore("add", tmp_path / "store", images.layers.source, "--name", "localhost/layers:1", "--layout", form)
-    found = {
-        os.path.basename(path): row
+    found = [
+        (os.path.basename(path), row)
         for layer in (tmp_path / "store" / ("pool" if form == "sharded" else "overlay")).rglob("diff")
         if (layer.parent / "link").exists()
         for path, row in rows(layer).items()
-    }
-    assert not [name for name in found if name.startswith(".wh.")]
-    assert {name for name, row in found.items() if row.kind == "c" and row.device == 0} >= {"removed", "gone", "secret"}
-    assert not [key for row in found.values() for key in row.xattrs if "overlay" in key]
+    ]
+    assert not [name for name, _ in found if name.startswith(".wh.")]
+    assert {name for name, row in found if row.kind == "c" and row.device == 0} >= {"removed", "gone", "secret"}
+    assert not [key for _, row in found for key in row.xattrs if "overlay" in key]

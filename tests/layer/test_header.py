@@ -26,7 +26,7 @@ from tests.layer.tars import GNU, V7, base256, patched, sealed
     ],
 )
 def test_numbers(field: bytes, value: int) -> None:
-    assert number(field, "size", "layer") == value
+    assert number(field, "a size", "layer") == value
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_numbers(field: bytes, value: int) -> None:
 )
 def test_what_is_no_number(field: bytes, error: str) -> None:
     with pytest.raises(ContentError, match=f"^{re.escape(error)}$"):
-        number(field, "size", "layer")
+        number(field, "a size", "layer")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_no_time() -> None:
 def test_fields() -> None:
     found = Header.parse(header(b"a/b", 3, kind=b"2", target=b"c"), "layer")
     assert (found.name, found.kind, found.target[:2]) == (b"a/b", b"2", b"c\0")
-    assert number(found.size, "size", "") == 3
+    assert number(found.size, "a size", "") == 3
 
 
 @pytest.mark.parametrize(("magic", "name"), [(b"ustar\x0000", b"in/front/a"), (b"ustar\0\0\0", b"in/front/a"), (GNU, b"a"), (V7, b"a")])

@@ -160,7 +160,7 @@ FILE = header(b"f", 5)
         (patched(FILE, 124, b"77777777777\0"), CUT),
         (pax({b"size": b"9" * 20}) + FILE, f'layer: member "f": expected a size from 0 to {2**63 - 1}, found {"9" * 20}'),
         (pax({b"size": b"%d" % (2**63 - 1)}) + FILE, CUT),
-        (patched(FILE, 108, b"\xff" * 8), 'layer: member "f": expected a owner of at least 0, found a negative one'),
+        (patched(FILE, 108, b"\xff" * 8), 'layer: member "f": expected an owner of at least 0, found a negative one'),
         (patched(FILE, 108, base256(2**32 - 1, 8)), 'layer: member "f": expected an owner from 0 to 4294967294, found 4294967295'),
         (pax({b"gid": b"4294967295"}) + FILE, 'layer: member "f": expected an owner from 0 to 4294967294, found 4294967295'),
         (patched(FILE, 100, b"rw-r--r-"), 'layer: member "f": expected a mode in octal digits, found "rw-r--r-"'),

@@ -1,0 +1,246 @@
+"""What publishing costs a repository of CernVM-FS and its readers: revisions, entries, bytes, and the catalogs that are stored anew.
+
+    bench_publish.py [--layers N ...] [--images N]
+
+Publishes through the stand-in for `cvmfs_server` (see cvmfs_standin), which counts what a real server would store. Images are made here,
+always the same ones: each layer is a directory with four files of 1 kB and, but for the lowest, a deletion. For each form of a store,
+and each number of layers that it holds already, in images of ten layers:
+
+    add 30 images   of 8 to 12 layers each, none shared
+    add one image   of ten layers
+    add it again
+    tag             that image
+    remove          one of the 30
+
+Bytes are those of the content of files, not compressed. CPU seconds are those of cstore alone, without the server; they are the only
+numbers here that depend on the machine. With 20,000 layers it takes some minutes and 2 GB of disk. Only as root; cstore and this
+checkout must be importable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import asdict, frozen
+
+from cstore.model.layout import Form
+from cstore.publish.batch import Batch
+from cstore.publish.cvmfs import CvmfsPlace
+from cstore.publish.repository import Repository, Site
+from tools.cvmfs_standin.harness import COMMAND, Standin, standin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_REPOSITORY = "bench.example.org"
+_NAMES = "registry.example.org/bench"
+_SIZES = (8, 9, 10, 11, 12)
+_IMAGE = 10
+_BATCH = 100
+_TIME = 1_700_000_000
+_OCI = "application/vnd.oci.image"
+_CAPTION = """\
+Changes of a store in CernVM-FS, by the number of layers that it holds before and by its form. Beside it: for one image of ten small layers
+the converter in use today, DUCC of CernVM-FS 2.12, made 97 transactions and 10 ingests, and with them 117 revisions, on a real publisher."""
+
+
+@frozen(kw_only=True)
+class Row:
+    """What one change cost."""
+
+    layers: int
+    """Of the store before all changes that are measured."""
+    form: str
+    change: str
+    revisions: int
+    entries: int
+    bytes: int
+    catalogs: int
+    """Catalogs that are stored anew."""
+    catalog_entries: int
+    """Entries in them together."""
+    cpu_seconds: float
+
+
+def main() -> None:
+    """Run the benchmark and print its table, and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", type=int, nargs="+", default=[100, 2000], metavar="N", help="layers of the store; 100 and 2000")
+    parser.add_argument("--images", type=int, default=30, metavar="N", help="images of the large add; 30")
+    asked = parser.parse_args()
+    if asked.images < 1 or min(asked.layers) < 0:
+        parser.error("expected at least one image, and no negative number of layers")
+    if os.geteuid() != 0:
+        sys.exit("bench_publish.py: expected to run as root, since the stand-in mounts and makes devices")
+    rows: list[Row] = []
+    for layers in asked.layers:
+        for form in Form:
+            with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", ".")) as work, standin(Path(work).resolve() / "site") as machine:
+                machine.make(_REPOSITORY)
+                rows += Bench(machine, Path(work).resolve(), form, layers).run(asked.images)
+    print(_table(rows))
+    print(json.dumps([asdict(row) for row in rows]))
+
+
+@frozen
+class Bench:
+    """A store of one form and size, and what is done to it."""
+
+    machine: Standin
+    work: Path
+    form: Form
+    layers: int
+
+    def run(self, count: int) -> Iterator[Row]:
+        """Make the store and yield what each change of it costs.
+
+        Args:
+            count: how many images are added at once.
+        """
+        self._fill()
+        many = {f"many-{number}": _SIZES[number % len(_SIZES)] for number in range(count)}
+        yield self._cost(f"add {count} images", lambda: self._add(many))
+        one = {"one": _IMAGE}
+        yield self._cost("add one image", lambda: self._add(one))
+        yield self._cost("add it again", lambda: self._add(one))
+        yield self._cost("tag", lambda: self._change(lambda batch: batch.tag(f"{_NAMES}/one", f"{_NAMES}/two")))
+        yield self._cost("remove", lambda: self._change(lambda batch: batch.remove(f"{_NAMES}/many-0")))
+
+    def _fill(self) -> None:
+        """Bring the store to its size, many images at a time."""
+        images = {f"old-{first}": min(_IMAGE, self.layers - first) for first in range(0, self.layers, _IMAGE)}
+        names = list(images)
+        for first in range(0, len(names), _BATCH):
+            self._add({name: images[name] for name in names[first : first + _BATCH]})
+
+    def _cost(self, change: str, run: Callable[[], None]) -> Row:
+        before = len(self.machine.costs(_REPOSITORY))
+        start = time.process_time()
+        run()
+        seconds = time.process_time() - start
+        made: Sequence[dict[str, Any]] = self.machine.costs(_REPOSITORY)[before:]
+
+        def total(what: str) -> int:
+            return sum(revision[what] for revision in made)
+
+        return Row(
+            layers=self.layers,
+            form=self.form.value,
+            change=change,
+            revisions=len(made),
+            entries=total("entries_written"),
+            bytes=total("bytes_written"),
+            catalogs=total("catalogs_dirtied"),
+            catalog_entries=total("catalog_entries"),
+            cpu_seconds=round(seconds, 3),
+        )
+
+    def _add(self, images: dict[str, int]) -> None:
+        """Add images, by name with the number of their layers, in one batch."""
+        with tempfile.TemporaryDirectory(dir=self.work) as directory:
+            sources = {name: _make_image(Path(directory, name), name, layers) for name, layers in images.items()}
+
+            def add(batch: Batch) -> None:
+                for name, source in sources.items():
+                    batch.add(source, name=f"{_NAMES}/{name}")
+
+            self._change(add)
+
+    def _change(self, change: Callable[[Batch], object]) -> None:
+        # The first batch makes the store, in its form; a later one takes the form that is there.
+        batch = Batch(self._place, form=self.form)
+        try:
+            change(batch)
+            batch.publish()
+        finally:
+            batch.close()
+
+    @property
+    def _place(self) -> CvmfsPlace:
+        root = self.machine.site.root
+        own = {name: value for name, value in self.machine.environment.items() if name.startswith("CVMFS_STANDIN")}
+        site = Site(
+            command=("env", *(f"{name}={value}" for name, value in own.items()), str(COMMAND)),
+            spool=root / "var/spool/cvmfs",
+            mount=root / "cvmfs",
+            settings=root / "etc/cvmfs/repositories.d",
+            locks=self.work,
+        )
+        return CvmfsPlace(repository=Repository(_REPOSITORY, site))
+
+
+def _make_image(layout: Path, name: str, layers: int) -> str:
+    """Write an OCI layout with one image, and return it as a source."""
+    (layout / "blobs/sha256").mkdir(parents=True)
+    blobs = [_put(layout, "layer.v1.tar", _layer(name, number)) for number in range(layers)]
+    config = {
+        "created": "2023-11-14T22:13:20Z",
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["/bin/sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [blob["digest"] for blob in blobs]},
+    }
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{_OCI}.manifest.v1+json",
+        "config": _put(layout, "config.v1+json", json.dumps(config).encode()),
+        "layers": blobs,
+    }
+    listed = _put(layout, "manifest.v1+json", json.dumps(manifest).encode())
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [listed]}))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return f"oci:{layout}"
+
+
+def _layer(image: str, number: int) -> bytes:
+    """Return the tar of one layer of an image; no two are the same."""
+    members: list[tuple[str, bytes]] = [(f"app/{number}-{file}", f"{image} {number} {file}\n".encode() * 64) for file in range(4)]
+    if number:
+        members.append((f"app/.wh.{number - 1}-0", b""))
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        top = tarfile.TarInfo("app")
+        top.type, top.mode, top.mtime = tarfile.DIRTYPE, 0o755, _TIME
+        tar.addfile(top)
+        for path, content in members:
+            file = tarfile.TarInfo(path)
+            file.size, file.mtime = len(content[:1000]), _TIME
+            tar.addfile(file, io.BytesIO(content[:1000]))
+    return made.getvalue()
+
+
+def _put(layout: Path, kind: str, data: bytes) -> dict[str, Any]:
+    """Write a blob and return its descriptor."""
+    digest = hashlib.sha256(data).hexdigest()
+    (layout / "blobs/sha256" / digest).write_bytes(data)
+    return {"mediaType": f"{_OCI}.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """Return the rows as a table in Markdown, below its caption."""
+    lines = [
+        _CAPTION,
+        "",
+        "| layers | form | change | revisions | entries | kB | catalogs | entries in them | CPU s |",
+        "|---:|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.layers:,} | {row.form} | {row.change} | {row.revisions} | {row.entries:,} | {row.bytes / 1000:,.0f} | {row.catalogs} "
+            f"| {row.catalog_entries:,} | {row.cpu_seconds:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
