@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import struct
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from cstore.errors import FormatError, StoreError
-from cstore.index.lock import LENGTH
+from cstore.index.lock import LENGTH, request
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ __all__ = ["SCHEME", "StoreFiles", "place_of", "read_files"]
 
 SCHEME = "cvmfs://"
 """How a location in a CernVM-FS repository begins."""
-
-_FLOCK = "hhqqi4x"
 
 
 @frozen
@@ -98,7 +95,7 @@ def _reading(path: Path) -> Iterator[None]:
         return
     try:
         with suppress(OSError):
-            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
+            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, request(fcntl.F_RDLCK))
         yield
     finally:
         os.close(file)

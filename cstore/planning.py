@@ -100,12 +100,12 @@ class _Draft:
         self._added.append(image)
         self._put(record)
         for name in names:
-            self._name(image.id, str(name))
+            self._name(image.id, name)
 
     def tag(self, name: str, new_name: Reference) -> None:
         record = self._find(name)
         self._touched(record.id)
-        self._name(record.id, str(new_name))
+        self._name(record.id, new_name)
 
     def drop(self, name: str) -> None:
         record = self._find(name)
@@ -196,13 +196,15 @@ class _Draft:
         held = self._store.holder(name)
         return None if held is None or held.id in self._edited else held
 
-    def _name(self, identity: ImageID, name: str) -> None:
+    def _name(self, identity: ImageID, reference: Reference) -> None:
+        record, name = self._edited[identity].after, str(reference)
+        if reference.digest is not None and not record.has_digest(reference.digest):
+            raise FormatError("name", f"expected a digest of the image itself, found {reference.digest}")
         holder = self._holder(name)
         if holder is not None and holder.id == identity:
             return
         if holder is not None:
             self._unname(holder, name)
-        record = self._edited[identity].after
         self._put(evolve(record, names=(name, *record.names)))
 
     def _unname(self, record: ImageRecord, name: str) -> None:

@@ -210,7 +210,10 @@ class Store:
 
     def _free_link(self, layer: LayerID, taken: Collection[Link]) -> Link:
         """Return the link for a new layer: the shortest that no other layer has."""
-        return next(link for link in link_candidates(layer) if link not in taken and self._is_free(link, layer))
+        for link in link_candidates(layer):
+            if link not in taken and self._is_free(link, layer):
+                return link
+        raise FormatError(str(self.root / "overlay/l"), f"expected a free link for layer {layer}, found all taken or unreadable")
 
     def tar_split(self, layer: LayerID) -> IO[bytes] | None:
         """Open the tar-split of a layer, None where it has none."""

@@ -51,7 +51,7 @@ _TIME = 1_700_000_000
 _OCI = "application/vnd.oci.image"
 _CAPTION = """\
 Changes of a store in CernVM-FS, by the number of layers that it holds before and by its form. Beside it: for one image of ten small layers
-the converter in use today, DUCC of CernVM-FS 2.12, made 97 transactions and 10 ingests, and with them 117 revisions, on a real publisher."""
+the converter in use today, DUCC of CernVM-FS 2.12, made 97 transactions and 10 ingests, and with them 117 revisions, on a real server."""
 
 
 @frozen(kw_only=True)
@@ -234,11 +234,11 @@ def _table(rows: Sequence[Row]) -> str:
         "| layers | form | change | revisions | entries | kB | catalogs | entries in them | CPU s |",
         "|---:|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for row in rows:
-        lines.append(
-            f"| {row.layers:,} | {row.form} | {row.change} | {row.revisions} | {row.entries:,} | {row.bytes / 1000:,.0f} | {row.catalogs} "
-            f"| {row.catalog_entries:,} | {row.cpu_seconds:.2f} |"
-        )
+    lines += [
+        f"| {row.layers:,} | {row.form} | {row.change} | {row.revisions} | {row.entries:,} | {row.bytes / 1000:,.0f} | {row.catalogs} "
+        f"| {row.catalog_entries:,} | {row.cpu_seconds:.2f} |"
+        for row in rows
+    ]
     return "\n".join(lines)
 
 

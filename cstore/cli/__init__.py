@@ -25,7 +25,7 @@ class _Verbs(click.Group):
     """The verbs, each loaded from its own module when it is asked for."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
-        return list(_VERBS)
+        return [*_VERBS]
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _VERBS:
@@ -53,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StoreError as error:
         click.echo(f"cstore: {error}", err=True)
         sys.exit(_FAILED)
+    except SystemExit as end:
+        # click ends like this when nobody reads its output any more.
+        sys.exit(_FAILED if end.code == 1 else end.code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("cstore: interrupted; the store is as it was", err=True)
+        click.echo("cstore: interrupted", err=True)
         sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(_FAILED)
     except OSError as error:
         click.echo(f"cstore: {error.filename or 'a file'}: expected to use it, found: {error.strerror}", err=True)
         sys.exit(_FAILED)

@@ -44,7 +44,7 @@ def command(
 
     A store is made where there is none. What is there already is not written again.
     """
-    if name and len(sources) > 1:
+    if name is not None and len(sources) > 1:
         raise click.UsageError("--name names one image, so it takes one SOURCE")
     with show.progress() as progress:
         revision = Revision(wait=wait, tag=revision_tag, message=message, keeps_xattrs=xattrs, skips_reserved=skip_reserved)

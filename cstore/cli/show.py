@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import click
 import orjson
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,12 @@ def delta_lines(delta: Delta) -> Iterator[str]:
 
 def step_dict(step: Step) -> dict[str, object]:
     """Return a step for JSON."""
-    return {"step": _verb(step), "path": step.path, "bytes": step.size, "entries": step.entries if isinstance(step, PutTree) else 1}
+    return {"step": _verb(step), "path": step.path, "bytes": step.size, "entries": step_entries(step)}
+
+
+def step_entries(step: Step) -> int:
+    """Return how many entries a step writes."""
+    return step.entries if isinstance(step, PutTree) else int(not isinstance(step, Remove))
 
 
 def _verb(step: Step) -> str:
@@ -93,8 +98,11 @@ class _Bars:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_error: object) -> None:
-        self._end()
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        if kind is None:
+            self._end()
+        elif self._bar is not None:
+            self._bar.render_finish()
 
     def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
         self._end()

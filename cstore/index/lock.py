@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
-__all__ = ["LENGTH", "announcement", "is_own"]
+__all__ = ["LENGTH", "announcement", "is_own", "request"]
 
 LENGTH = 64
 _OWN = b"cstore index, one record a line, 1"
@@ -23,6 +24,15 @@ def announcement(index: bytes, *, own: bool) -> bytes:
     """
     first = hashlib.sha256(index).digest()
     return first + hashlib.sha256((_OWN if own else _FOREIGN) + first).digest()
+
+
+def request(kind: int) -> bytes:
+    """Return what fcntl takes to lock a whole file: the lock that podman takes on it (spec K1).
+
+    Args:
+        kind: F_RDLCK or F_WRLCK.
+    """
+    return struct.pack("hhqqi4x", kind, 0, 0, 0, 0)
 
 
 def is_own(index: bytes, lock: bytes) -> bool:

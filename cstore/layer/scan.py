@@ -74,17 +74,18 @@ class Scan:
         return self.tar_split
 
 
-def scan(reader: BlobReader, at: str) -> Scan:
+def scan(reader: BlobReader, at: str, scratch: IO[bytes] | None = None) -> Scan:
     """Read a layer from its blob and verify all of it.
 
     Args:
         reader: the blob, at its beginning.
         at: what errors call the layer.
+        scratch: a file that keeps the tar-splits of many layers; None makes one for this layer.
 
     Raises:
         ContentError: the blob is not what its descriptor and the config promise, is damaged, or holds a member that a tree cannot.
     """
-    split = SplitWriter()
+    split = SplitWriter(scratch)
     try:
         return _scan(reader, split, at)
     except BaseException:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import gzip
 import io
+import os
 import tempfile
 import zlib
 from typing import IO, TYPE_CHECKING
@@ -17,6 +18,7 @@ import orjson
 
 from cstore.errors import ContentError, FormatError
 from cstore.layer.entry import shown
+from cstore.layer.part import part_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +36,16 @@ _MEMBER_HEADER_WITHOUT_TIME = 31
 
 
 class SplitWriter:
-    """Writes a tar-split into a temporary file; same tar, same bytes."""
+    """Writes a tar-split; same tar, same bytes.
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - handed on by `finish`
+    Args:
+        scratch: a file at whose end it is written, beside those of other layers; None makes a temporary one.
+    """
+
+    def __init__(self, scratch: IO[bytes] | None = None) -> None:
+        self._is_own = scratch is None
+        self._file: IO[bytes] = scratch or tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - handed on by `finish`
+        self._start = self._file.seek(0, os.SEEK_END)
         self._pack = zlib.compressobj(_LEVEL, zlib.DEFLATED, _MEMBER_HEADER_WITHOUT_TIME)
         self._position = 0
         self._raw = bytearray()
@@ -63,12 +71,15 @@ class SplitWriter:
         """Return the file, at its beginning."""
         self._flush()
         self._file.write(self._pack.flush())
+        if not self._is_own:
+            return part_of(self._file, self._start, self._file.tell() - self._start)
         self._file.seek(0)
         return self._file
 
     def close(self) -> None:
-        """Give up the file, where it will not be finished."""
-        self._file.close()
+        """Give up a temporary file that will not be finished."""
+        if self._is_own:
+            self._file.close()
 
     def _flush(self) -> None:
         if self._raw:

@@ -110,7 +110,7 @@ class Batch:
             ContentError: its manifest or config is not what its digest says.
             FormatError: its manifest, config or name is malformed.
         """
-        wanted = (Reference.parse(name),) if name else ()
+        wanted = () if name is None else (Reference.parse(name),)
         image = open_source(source, self._platform, asked=self._asked is not None)
         self._opened.callback(image.close)
         names = wanted or tuple(Reference.parse(given) for given in image.names)

@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
 from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK
 from cstore.publish.journal import Journal, clear, recover
@@ -62,6 +62,8 @@ def is_vacant(root: Path) -> bool:
         PublishError: nothing is there, and no directory above it.
     """
     with _as_publish_errors(root):
+        if root.is_symlink() and not root.exists():
+            raise PublishError(f"{root}: expected a directory, found a symlink that leads nowhere")
         if not root.exists():
             if not root.parent.is_dir():
                 raise PublishError(f"{root}: expected a directory above it, found none")
@@ -86,40 +88,66 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
     if not delta:
         return
     writer = Writer(root, Owners.of(root))
-    with _as_publish_errors(root):
-        writer.put_directory(WORK)
+    with _as_publish_errors(root), _work(writer):
+        recover(writer)
         try:
-            recover(writer)
             _check_space(delta, root)
-            Journal.of(delta, root).write(root)
-            for step in delta:
-                _carry_out(step, writer, progress)
-            writer.sync()
-            clear(writer)
+            journal = Journal.of(delta, root)
+            journal.write(writer)
+            _carry_out(delta, writer, progress)
         except BaseException:
-            recover(writer)
+            _undo(writer)
             raise
-        finally:
-            with suppress(OSError):
-                (root / WORK).rmdir()
+        try:
+            journal.finish(writer)
+            clear(writer)
+        except OSError:
+            # The change has taken effect, and can only be finished: now, or else by the next run.
+            recover(writer)
 
 
-def _carry_out(step: Step, writer: Writer, progress: Progress) -> None:
+@contextmanager
+def _work(writer: Writer) -> Iterator[None]:
+    """Have a work directory, which goes with the last that uses it."""
+    writer.put_directory(WORK)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (writer.root / WORK).rmdir()
+
+
+def _carry_out(delta: Delta, writer: Writer, progress: Progress) -> None:
+    """Carry out all steps that put something; on a clean return they are on the disk."""
+    for step in delta:
+        if not isinstance(step, Remove):
+            _put(step, writer, progress)
+    writer.sync()
+
+
+def _undo(writer: Writer) -> None:
+    journal = Journal.read(writer.root)
+    if journal is not None:
+        journal.undo(writer)
+    clear(writer)
+
+
+def _put(step: PutTree | PutFile | PutSymlink | ReplaceIndex, writer: Writer, progress: Progress) -> None:
     if isinstance(step, PutTree):
         writer.put_tree(step, progress("unpacking", step.path.rpartition("/")[2], step.size))
     elif isinstance(step, PutFile):
         writer.put_file(step.path, step.open())
     elif isinstance(step, PutSymlink):
         writer.put_symlink(step.path, step.target)
-    elif isinstance(step, ReplaceIndex):
-        _replace_index(step, writer)
     else:
-        writer.remove(step.path)
+        _replace_index(step, writer)
 
 
 def _replace_index(step: ReplaceIndex, writer: Writer) -> None:
     """Replace an index while podman waits; all that it names is on the disk before."""
     writer.sync()
+    if not (writer.root / step.lock_path).exists():
+        writer.put_lock(step.lock_path, step.lock)
     with ExitStack() as held:
         for lock in (LAYERS_LOCK, IMAGES_LOCK):
             if (writer.root / lock).exists():
@@ -138,8 +166,8 @@ def _sole(root: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (work / LOCK).unlink()
         with suppress(OSError):
+            (work / LOCK).unlink()
             work.rmdir()
         os.close(file)
 
@@ -147,10 +175,16 @@ def _sole(root: Path) -> Iterator[None]:
 def _locked(work: Path) -> int | None:
     """Return the open and locked lock file, None where its former holder took it away meanwhile."""
     work.mkdir(exist_ok=True)
+    if work.is_symlink():
+        raise PublishError(f"{work}: expected a directory of the store, found a symlink")
     try:
         file = os.open(work / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
         return None
+    except OSError:
+        with suppress(OSError):
+            work.rmdir()
+        raise
     try:
         take(file, work / LOCK, PATIENCE)
         if os.path.samestat(os.fstat(file), (work / LOCK).lstat()):
@@ -176,7 +210,7 @@ def _as_publish_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = os.fsdecode(error.filename) if error.filename is not None else str(root)
+        place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(root)
         reason = error.strerror or str(error)
         if error.errno == errno.ENOSPC:
             reason = "no space is left on the device"

@@ -60,21 +60,24 @@ class Journal:
         decisive = indexes[-1] if indexes else files[-1] if files else None
         data = decisive.data if isinstance(decisive, ReplaceIndex) else decisive.open().read() if decisive else b""
         above = {path[: match.start()] for path in [*written, *locks] for match in re.finditer("/", path)}
+        old_locks = {path: (root / path).read_bytes().hex() for path in locks if (root / path).exists()}
+        known = {*replaced, *old_locks}
         return cls(
-            puts=tuple(path for path in [*written, *locks] if path not in replaced and not (path in locks and (root / path).exists())),
+            puts=tuple(path for path in [*written, *locks] if path not in known),
             replaced=tuple(replaced),
             removes=tuple(step.path for step in delta if isinstance(step, Remove)),
-            old_locks={path: (root / path).read_bytes().hex() for path in locks if (root / path).exists()},
+            old_locks=old_locks,
             new_locks=locks,
             decisive=decisive.path if decisive else "",
             sha256=hashlib.sha256(data).hexdigest(),
             directories=tuple(sorted(path for path in above if not os.path.lexists(root / path))),
         )
 
-    def write(self, root: Path) -> None:
+    def write(self, writer: Writer) -> None:
         """Write the journal, and keep the files that will be replaced, before the first step."""
-        work = root / WORK
+        root, work = writer.root, writer.root / WORK
         for number, path in enumerate(self.replaced):
+            writer.check(path)
             os.link(root / path, work / f"old-{number}", follow_symlinks=False)
         new = work / "journal-new"
         with new.open("xb") as file:
@@ -102,9 +105,9 @@ class Journal:
             puts=take.items("puts", _inside),
             replaced=take.items("replaced", _inside),
             removes=take.items("removes", _inside),
-            old_locks=take.mapping("old_locks", text),
-            new_locks=take.mapping("new_locks", text),
-            decisive=take.text("decisive"),
+            old_locks=_locks(take.mapping("old_locks", _hexadecimal), take.at("old_locks")),
+            new_locks=_locks(take.mapping("new_locks", _hexadecimal), take.at("new_locks")),
+            decisive=_inside(take.raw("decisive"), take.at("decisive")) if take.raw("decisive") else "",
             sha256=take.text("sha256"),
             directories=take.items("directories", _inside),
         )
@@ -121,6 +124,7 @@ class Journal:
         for number, path in enumerate(self.replaced):
             old = writer.root / WORK / f"old-{number}"
             if old.exists():
+                writer.check(path)
                 old.rename(writer.root / path)
         for path, lock in self.old_locks.items():
             if (writer.root / path).read_bytes() != bytes.fromhex(lock):
@@ -145,9 +149,9 @@ def recover(writer: Writer) -> None:
     Raises:
         FormatError: the journal is damaged.
     """
-    work = writer.root / WORK
-    if not work.is_dir():
+    if not os.path.lexists(writer.root / WORK):
         return
+    writer.check(f"{WORK}/{_NAME}")
     journal = Journal.read(writer.root)
     if journal is not None:
         if journal.took_effect(writer.root):
@@ -164,6 +168,17 @@ def clear(writer: Writer) -> None:
     for left in work.iterdir():
         if left.name != LOCK:
             delete(left)
+
+
+def _locks(values: dict[str, str], at: str) -> dict[str, str]:
+    return {_inside(path, at): lock for path, lock in values.items()}
+
+
+def _hexadecimal(value: object, at: str) -> str:
+    try:
+        return bytes.fromhex(text(value, at)).hex()
+    except ValueError:
+        raise FormatError(at, "expected bytes in hexadecimal, found something else") from None
 
 
 def _inside(value: object, at: str) -> str:

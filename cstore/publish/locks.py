@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import struct
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cstore.errors import PublishError
+from cstore.index.lock import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["exclusive", "take"]
 
-_FLOCK = "hhqqi4x"
 _PAUSE = 0.01
 
 
@@ -53,11 +52,10 @@ def take(file: int, path: Path, patience: float) -> None:
     Raises:
         PublishError: somebody held it all that time, or the file system knows no locks.
     """
-    request = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     end = time.monotonic() + patience
     while True:
         try:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request)
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_WRLCK))
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise PublishError(f"{path}: expected a file system with locks, found: {error.strerror}") from None

@@ -42,5 +42,10 @@ class Owners:
         """Whether files have the owners that their images give to them, and devices are made."""
         return self.one is None
 
+    @property
+    def given_to(self) -> tuple[int, int] | None:
+        """To whom a new file has to be given, None where it is theirs already, or its image tells."""
+        return self.one if os.geteuid() == 0 else None
+
     def __str__(self) -> str:
         return "as in the images" if self.one is None else f"all files belong to user {self.one[0]}, devices are left out"

@@ -110,13 +110,16 @@ class DirectoryPlace:
         return is_vacant(self.root)
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
-        """Carry out a delta; one that is empty takes no lock and writes nothing.
+        """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first.
 
         Raises:
             PublishError: it could not be written; the store holds what it held before.
         """
+        if is_interrupted(self.root):
+            with writing(self.root):
+                pass
         delta = plan()
-        if delta or is_interrupted(self.root):
+        if delta:
             with writing(self.root):
                 delta = plan()
                 apply(delta, self.root, self.progress)

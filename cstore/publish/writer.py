@@ -57,6 +57,22 @@ class Writer:
             if not stat.S_ISDIR(mode) and place != self.root:
                 raise PublishError(f"{place}: expected a directory of the store, found something else")
 
+    def check(self, path: str) -> None:
+        """See that what is written or removed at a path is in the store: none of the directories above it is a symlink.
+
+        Raises:
+            PublishError: one is, or something else than a directory.
+        """
+        place = self.root
+        for part in path.split("/")[:-1]:
+            place = place / part
+            try:
+                mode = place.lstat().st_mode
+            except FileNotFoundError:
+                return
+            if not stat.S_ISDIR(mode):
+                raise PublishError(f"{place}: expected a directory of the store, found something else")
+
     def put_file(self, path: str, content: IO[bytes]) -> None:
         """Put a file; one that is there is replaced as a whole. The content is read to its end, and not closed."""
         new = self._work("file")
@@ -80,8 +96,8 @@ class Writer:
         """Put a symlink; one that is there is replaced."""
         new = self._work("symlink")
         new.symlink_to(target)
-        if self.owners.one and os.geteuid() == 0:
-            os.chown(new, *self.owners.one, follow_symlinks=False)
+        if self.owners.given_to:
+            os.chown(new, *self.owners.given_to, follow_symlinks=False)
         self._move(new, path)
 
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
@@ -105,6 +121,7 @@ class Writer:
 
     def put_lock(self, path: str, data: bytes) -> None:
         """Write the bytes of a lock in place: those who hold it keep holding the same file."""
+        self.check(path)
         if not (self.root / path).exists():
             self.put_directory(path.rpartition("/")[0])
             handle = os.open(self.root / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
@@ -119,6 +136,7 @@ class Writer:
 
     def remove(self, path: str) -> None:
         """Remove whatever is at a path, if anything is; it is gone at once, though deleting a large tree takes its time."""
+        self.check(path)
         place = self.root / path
         if not os.path.lexists(place):
             return
@@ -148,8 +166,8 @@ class Writer:
         new.rename(self.root / path)
 
     def _finish(self, place: Path, mode: int) -> None:
-        if self.owners.one and os.geteuid() == 0:
-            os.chown(place, *self.owners.one)
+        if self.owners.given_to:
+            os.chown(place, *self.owners.given_to)
         place.chmod(mode)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from attrs import frozen
 
@@ -62,6 +63,7 @@ class Fetcher:
     def __init__(self, progress: Progress = silent) -> None:
         self._progress = progress
         self._scans: dict[LayerID, Scan] = {}
+        self._scratch: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self.layers: dict[LayerID, FetchedLayer] = {}
 
     def fetch(self, image: SourceImage, store: Store) -> None:
@@ -76,9 +78,10 @@ class Fetcher:
                 self.layers[layer] = self._fetch(image, number, store)
 
     def close(self) -> None:
-        """Let go of the temporary files that fetched layers hold; a delta with them can no longer be applied."""
+        """Let go of the temporary file that keeps what was read of layers; a delta with them can no longer be applied."""
         for found in self._scans.values():
             found.tar_split.close()
+        self._scratch.close()
 
     def _fetch(self, image: SourceImage, number: int, store: Store) -> FetchedLayer:
         layer = image.chain[number]
@@ -104,7 +107,7 @@ class Fetcher:
             advance = self._progress("verifying", str(descriptor.digest), descriptor.size)
             reader = _reader(image, number, advance)
             try:
-                self._scans[layer] = scan(reader, _place(image, number))
+                self._scans[layer] = scan(reader, _place(image, number), self._scratch)
             finally:
                 reader.close()
         return self._scans[layer]

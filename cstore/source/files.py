@@ -15,6 +15,7 @@ from attrs import frozen
 
 from cstore.errors import SourceError
 from cstore.layer.blob import DAMAGED, open_tar, unpacked_limit
+from cstore.layer.part import part_of
 
 __all__ = ["LARGEST_DOCUMENT", "ArchiveFiles", "DirectoryFiles", "Files", "read_document"]
 
@@ -102,7 +103,7 @@ class ArchiveFiles:
     def open(self, path: str) -> IO[bytes]:
         """Open a member for reading."""
         member = self._find(path)
-        return io.BufferedReader(_Part(self._file, member.offset_data, member.size))
+        return part_of(self._file, member.offset_data, member.size)
 
     def size(self, path: str) -> int:
         """Return the bytes of a member."""
@@ -127,26 +128,6 @@ class ArchiveFiles:
             else:
                 break
         raise SourceError(f'{self._path}: expected a member "{path}", found none')
-
-
-class _Part(io.RawIOBase):
-    """A part of a file, with a position of its own."""
-
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        super().__init__()
-        self._file = file
-        self._position = start
-        self._end = start + size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io.BufferedReader passes
-        self._file.seek(self._position)
-        data = self._file.read(min(len(buffer), self._end - self._position))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def _unpacked(path: Path) -> IO[bytes]:

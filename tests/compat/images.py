@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import stat
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.compat.programs import run
+from tests.compat.members import IMPLIED, LONG_AGO, OPAQUE, REPEATED, REPLACED, add_gnu_tar, add_tar, topless
 from tools.make_images import UmociImage, put_busybox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
-    "LONG_AGO",
-    "SPARSE",
-    "Member",
-    "add_tar",
     "blob_path",
     "digest_of",
     "make_index",
     "make_layers",
     "make_sibling",
-    "make_topless",
     "make_sparse",
+    "make_topless",
     "make_umoci_layers",
     "manifest_of",
 ]
 
-LONG_AGO = 1_234_567_890
-"""The time of all members of the tars written by hand, in seconds."""
-
-SPARSE = bytes(1 << 20) + b"between two holes" + bytes(2 << 20)
-"""The content of sparse files."""
-
-_CAPABILITY = "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12
-Member = tuple[tarfile.TarInfo, bytes]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -58,16 +43,16 @@ def make_umoci_layers(layout: Path, tag: str) -> UmociImage:
 def make_layers(below: UmociImage, tag: str) -> UmociImage:
     """Make the image that has all else that layers can do to each other, on top of the one from umoci's layers."""
     image = below.fork(tag)
-    for members in (_OPAQUE, _IMPLIED):
+    for members in (OPAQUE, IMPLIED):
         add_tar(image, members)
     with image.layer() as tree:
         (tree / "opt/opaque/again").write_text("back\n")
         (tree / "srv/twin-1").chmod(0o604)
         (tree / "srv/by-hand-2").unlink()
-    add_tar(image, _REPLACED)
-    add_tar(image, _REPEATED)
-    add_tar(image, _REPEATED)
-    _add_gnu_tar(image, "posix", ["sparse", "\udcff\udcfe"])
+    add_tar(image, REPLACED)
+    add_tar(image, REPEATED)
+    add_tar(image, REPEATED)
+    add_gnu_tar(image, "posix", ["sparse", "\udcff\udcfe"])
     return image
 
 
@@ -84,14 +69,14 @@ def make_topless(layout: Path, tag: str) -> UmociImage:
     """Make an image whose only layer has no entry for the top directory."""
     image = UmociImage(layout, tag)
     busybox = Path(shutil.which("busybox") or "").read_bytes()
-    add_tar(image, [_directory("bin"), _file("bin/busybox", busybox, mode=0o755), _link("bin/sh", tarfile.SYMTYPE, "busybox")])
+    add_tar(image, topless(busybox))
     return image
 
 
 def make_sparse(below: UmociImage, tag: str) -> UmociImage:
     """Make an image with a sparse file in GNU tar's own format, which umoci writes but cannot unpack."""
     image = below.fork(tag)
-    _add_gnu_tar(image, "gnu", ["sparse", "\udcff\udcfe"])
+    add_gnu_tar(image, "gnu", ["sparse", "\udcff\udcfe"])
     return image
 
 
@@ -199,106 +184,3 @@ def _directories_replaced(tree: Path) -> None:
     _put(tree, {"etc/replaced/new": "new\n", "etc/replaced/sub/new": "new\n"})
     (tree / "etc/replaced").chmod(0o711)
     os.chown(tree / "etc/replaced/sub", 7, 8)
-
-
-def _member(name: str, kind: bytes, *, mode: int, owner: tuple[int, int] = (0, 0), mtime: float = LONG_AGO) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.mode, info.mtime = kind, mode, mtime
-    info.uid, info.gid = owner
-    return info
-
-
-def _directory(name: str, *, mode: int = 0o755, owner: tuple[int, int] = (0, 0)) -> Member:
-    return _member(name, tarfile.DIRTYPE, mode=mode, owner=owner), b""
-
-
-def _file(name: str, data: bytes, *, mode: int = 0o644, mtime: float = LONG_AGO, xattrs: Mapping[str, str] | None = None) -> Member:
-    info = _member(name, tarfile.REGTYPE, mode=mode, mtime=mtime)
-    info.size = len(data)
-    info.pax_headers = {f"SCHILY.xattr.{key}": value for key, value in (xattrs or {}).items()}
-    return info, data
-
-
-def _link(name: str, kind: bytes, target: str) -> Member:
-    info = _member(name, kind, mode=0o777)
-    info.linkname = target
-    return info, b""
-
-
-def _opaque(directory: str) -> Member:
-    return _file(f"{directory}/.wh..wh..opq", b"")
-
-
-def _whiteout(path: str) -> Member:
-    directory, _, name = path.rpartition("/")
-    return _file(f"{directory}/.wh.{name}", b"")
-
-
-def add_tar(image: UmociImage, members: Iterable[Member]) -> None:
-    with tempfile.TemporaryDirectory(dir=image.layout.parent) as directory:
-        path = Path(directory, "layer.tar")
-        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-            for info, data in members:
-                tar.addfile(info, io.BytesIO(data))
-        image.add_tar(path)
-
-
-def _add_gnu_tar(image: UmociImage, tar_format: str, names: Iterable[str]) -> None:
-    """Add a layer that GNU tar writes of sparse files with these names."""
-    with tempfile.TemporaryDirectory(dir=image.layout.parent) as directory:
-        tree, path = Path(directory, "tree"), Path(directory, "layer.tar")
-        tree.mkdir()
-        for name in names:
-            (tree / name).write_bytes(b"")
-            os.truncate(tree / name, len(SPARSE))
-            with (tree / name).open("r+b") as file:
-                file.seek(SPARSE.index(b"b"))
-                file.write(SPARSE.strip(b"\0"))
-        members = [f"./{name}" for name in names]
-        run(
-            "tar",
-            "--sparse",
-            f"--format={tar_format}",
-            f"--mtime=@{LONG_AGO}",
-            "--transform=s,^./,srv/,",
-            "-cf",
-            path,
-            "-C",
-            tree,
-            *members,
-        )
-        image.add_tar(path)
-
-
-_OPAQUE = (
-    _directory("opt/opaque", mode=0o711, owner=(5, 6)),
-    _opaque("opt/opaque"),
-    _file("opt/opaque/new", b"in an opaque directory\n"),
-    _file("opt/opaque/sub/new", b"below an opaque directory\n"),
-    _opaque("opt/opaque/sub"),
-    _opaque("opt/deep/a/b"),
-    _opaque("opt/fresh"),
-    _file("etc/replaced/sub/late", b"before the mark that makes its directory opaque\n"),
-    _opaque("etc/replaced/sub"),
-)
-_IMPLIED = (
-    _file("tmp/implied/file", b"below a sticky directory\n"),
-    _file("root/implied/deep/file", b"below a closed directory\n"),
-    _whiteout("root/secret"),
-    _file("home/user/implied/file", b"below somebody's directory\n"),
-    _file("srv/by-hand-1", b"three names\n", mtime=LONG_AGO + 0.25),
-    _link("srv/by-hand-2", tarfile.LNKTYPE, "srv/by-hand-1"),
-    _link("srv/by-hand-3", tarfile.LNKTYPE, "srv/by-hand-1"),
-    _file("srv/noted", b"with an attribute\n", xattrs={"user.note": "noted"}),
-    _file("srv/capable", b"with a capability\n", mode=0o755, xattrs={"security.capability": _CAPABILITY}),
-    _file("srv/" + "n" * 255, b"a long name\n"),
-    _file("srv/" + "/".join(["deep"] * 30) + "/file", b"a long path\n"),
-    _file("srv/\N{SNOWMAN} and a\ttab", b"an odd name\n"),
-)
-_REPEATED = (_file("srv/repeated", b"twice the same layer\n"),)
-_REPLACED = (
-    _file("etc/dir-to-file", b"a file\n"),
-    _whiteout("etc/by-hand"),
-    _directory("etc/by-hand", mode=0o751),
-    _file("etc/by-hand/new", b"in a directory that replaces one\n"),
-)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,6 +51,7 @@ class Podman:
         # Where the name of its directory is as long as tmp_path's, it waits 20 seconds for the end of every container.
         self.place = place = Path(tempfile.mkdtemp(prefix="podman-"))
         place.chmod(0o755)
+        os.chown(place, *(user or (0, 0)))
         self.graph = place / "graph"
         self._user = user
         for name in ("graph", "run", "libpod", "networks", "home", "xdg"):
@@ -77,8 +78,8 @@ class Podman:
 
     def __exit__(self, *_error: object) -> None:
         attempt("podman", "rm", "--all", "--force", "--time", "0", env=self.env, user=self._user)
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int((self.place / "xdg/libpod/tmp/pause.pid").read_text()), signal.SIGKILL)
+        for pid in self.place.rglob("pause.pid"):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
         unmount_below(self.place)
         shutil.rmtree(self.place)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.compat.programs import cstore, run
-from tests.compat.test_trees import differences, seen
-from tests.compat.trees import rows
+from tests.compat.test_trees import seen
+from tests.compat.trees import differences, rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.compat.conftest import Readers
 
 NAME = "localhost/debian:minbase"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compat.images import blob_path, digest_of, manifest_of
+from tests.compat.programs import cstore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,13 @@ def test_saves_an_image_that_loads_again_with_the_same_id(podman: Podman, reader
     assert other.image_id(SIBLING) == podman.image_id(SIBLING)
     assert other.inspect(SIBLING)["RootFS"] == podman.inspect(SIBLING)["RootFS"]
     assert other.container(SIBLING, "cat", "/etc/sibling") == "sibling\n"
+
+
+def test_saves_an_image_that_podman_itself_cannot_load(podman: Podman, tmp_path: Path) -> None:
+    podman("save", "--output", tmp_path / "saved", "localhost/sparse:1")
+    cstore("add", tmp_path / "store", f"docker-archive:{tmp_path}/saved")
+    (image,) = json.loads(cstore("list", tmp_path / "store", "--json"))["images"]
+    assert (image["names"], image["id"]) == (["localhost/sparse:1"], podman.image_id("localhost/sparse:1"))
 
 
 def test_tells_what_the_top_layer_changed(podman: Podman) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 from tests.compat.programs import attempt, cstore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.compat.conftest import Images, Readers
 
 LAYERS, SIBLING = "localhost/layers:1", "localhost/sibling:1"
@@ -88,7 +89,7 @@ def test_reader_finds_its_image_whole_while_the_store_changes(changing: Path, re
     podman = readers(changing)
 
     def change() -> None:
-        for _ in range(3):
+        for _ in range(2):
             cstore("add", changing, images.topless.source, "--name", "localhost/moving:1")
             cstore("remove", changing, SIBLING)
             cstore("prune", changing, "--grace", "0d")
@@ -104,5 +105,5 @@ def test_reader_finds_its_image_whole_while_the_store_changes(changing: Path, re
             assert podman.container(LAYERS, "cat", "/opt/opaque/again") == "back\n"
             runs += 1
         changes.result()
-    assert runs > 3
+    assert runs > 2
     assert seen <= {0, 1}

@@ -42,17 +42,14 @@ def rows(top: Path) -> dict[str, Row]:
     """Return the row of each entry of a tree by its path, with `.` for the top directory."""
     found: dict[str, Row] = {}
     first: dict[tuple[int, int], str] = {}
-    paths = [os.fsencode(top)]
-    for directory, names, files in os.walk(os.fsencode(top)):
-        paths += [os.path.join(directory, name) for name in (*names, *files)]
-    for path in sorted(paths):
-        name = os.fsdecode(os.path.relpath(path, os.fsencode(top)))
+    for path in sorted((top, *top.rglob("*"))):
+        name = str(path.relative_to(top))
         found[name] = _row(path, name, first)
     return found
 
 
-def _row(path: bytes, name: str, first: dict[tuple[int, int], str]) -> Row:
-    status = os.lstat(path)
+def _row(path: Path, name: str, first: dict[tuple[int, int], str]) -> Row:
+    status = path.lstat()
     kind = stat.S_IFMT(status.st_mode)
     several = kind != stat.S_IFDIR and status.st_nlink > 1
     return Row(
@@ -61,7 +58,7 @@ def _row(path: bytes, name: str, first: dict[tuple[int, int], str]) -> Row:
         owner=(status.st_uid, status.st_gid),
         size=status.st_size if kind == stat.S_IFREG else 0,
         content=_digest(path) if kind == stat.S_IFREG else "",
-        target=os.fsdecode(os.readlink(path)) if kind == stat.S_IFLNK else "",
+        target=str(path.readlink()) if kind == stat.S_IFLNK else "",
         device=status.st_rdev,
         mtime=status.st_mtime_ns,
         twins=first.setdefault((status.st_dev, status.st_ino), name) if several else "",
@@ -69,8 +66,8 @@ def _row(path: bytes, name: str, first: dict[tuple[int, int], str]) -> Row:
     )
 
 
-def _digest(path: bytes) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123 - a name need not be UTF-8
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

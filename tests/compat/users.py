@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from tests.compat.programs import attempt, require, run
+from tests.compat.programs import require, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,5 +63,5 @@ def made_user() -> Iterator[User]:
         os.chown(home, entry.pw_uid, entry.pw_gid)
         yield User((entry.pw_uid, entry.pw_gid), home)
     finally:
-        attempt("userdel", name)
         shutil.rmtree(home)
+        run("userdel", name)

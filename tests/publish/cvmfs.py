@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import CvmfsPlace
@@ -40,8 +40,8 @@ class Publisher:
     machine: Standin
     before: tuple[str, ...] = ()
     """A program, with arguments, that is called with the command line of each call, and makes it."""
-    settings: dict[str, Any] = field(factory=dict)
-    """Of the places that it makes."""
+    locks: str = "locks"
+    """Where cstore's own locks are, on this machine."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -52,13 +52,14 @@ class Publisher:
     @property
     def site(self) -> Site:
         home, root = self.machine.site.home, self.machine.site.root
-        home.mkdir(parents=True, exist_ok=True)
+        locks = home / self.locks
+        locks.mkdir(parents=True, exist_ok=True)
         return Site(
             command=self.command,
             spool=home / "var/spool/cvmfs",
             mount=home / "cvmfs",
             settings=root / "etc/cvmfs/repositories.d",
-            locks=home,
+            locks=locks,
         )
 
     @property
@@ -112,7 +113,14 @@ class Publisher:
 
     def on(self, host: str) -> Publisher:
         """Return another machine that publishes the same repository."""
-        return evolve(self, machine=self.machine.on(host))
+        machine = self.machine.on(host)
+        machine.repository(NAME).make_spool()
+        return evolve(self, machine=machine)
+
+    @property
+    def unknown(self) -> Publisher:
+        """The same machine as another program uses it, which knows nothing of cstore's own locks."""
+        return evolve(self, locks="other-locks")
 
     def failing(self, plan: str) -> Publisher:
         """Return the same machine, where calls fail as planned."""
@@ -123,7 +131,7 @@ class Publisher:
         return evolve(self, before=("sh", "-c", script, "sh", *map(str, arguments)))
 
     def place(self, progress: Progress = silent, path: str = STORE, **settings: Any) -> CvmfsPlace:  # noqa: ANN401 - of CvmfsPlace
-        return CvmfsPlace(repository=self.repository, path=path, progress=progress, **{**self.settings, **settings})
+        return CvmfsPlace(repository=self.repository, path=path, progress=progress, **settings)
 
     def add(self, images: dict[str, str], progress: Progress = silent, path: str = STORE, **settings: Any) -> Receipt:  # noqa: ANN401 - of CvmfsPlace
         """Publish images, of which the sources are given by name, in one batch."""
@@ -235,3 +243,8 @@ def call_of(calls: Sequence[Sequence[str]]) -> list[str]:
     """Return the only call."""
     (call,) = calls
     return list(call)
+
+
+def nothing_told(_work: str, _subject: str, _total: int) -> Callable[[int], object]:
+    """Take what a progress is told, and do nothing with it."""
+    return lambda _size: None
