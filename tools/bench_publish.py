@@ -13,7 +13,7 @@ and each number of layers that it holds already, in images of ten layers:
     remove          one of the 30
 
 Bytes are those of the content of files, not compressed. CPU seconds are those of cstore alone, without the server; they are the only
-numbers here that depend on the machine. With 20,000 layers it takes some minutes and 2 GB of disk. Only as root; cstore and this
+numbers here that depend on the machine. With 20,000 layers it takes 10 to 20 minutes and some GB of disk. Only as root; cstore and this
 checkout must be importable.
 """
 

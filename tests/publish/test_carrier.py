@@ -127,8 +127,13 @@ def test_a_blob_that_goes_while_it_is_streamed_publishes_nothing(publisher: Publ
     image = Image(layers=(tar(file("a", b"1")), tar(file("b", b"2"))), compression="none")
     source = write_layout(tmp_path / "image", image)
     blobs = [tmp_path / "image/blobs/sha256" / digest.removeprefix("sha256:") for digest in image.diff_ids]
+
+    def lose() -> None:
+        for blob in blobs:
+            blob.unlink()
+
     with pytest.raises(SourceError, match=r"blob"):
-        publisher.add({NEW: source}, when_streaming(lambda: [blob.unlink() for blob in blobs]))
+        publisher.add({NEW: source}, when_streaming(lose))
     assert (publisher.revision, publisher.is_open) == (1, False)
 
 

@@ -35,7 +35,7 @@ def test_a_directory_is_written_only_if_there_is_something_to_do(tmp_path: Path)
     place = DirectoryPlace(tmp_path / "store")
     assert place.publish(Delta) == Published(delta=Delta())
     assert not place.root.exists()
-    plans = []
+    plans: list[int] = []
 
     def plan() -> Delta:
         plans.append(len(plans))
