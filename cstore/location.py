@@ -34,6 +34,11 @@ class StoreFiles:
     about: bytes | None
     """cstore.json, None where there is none."""
 
+    @property
+    def locked(self) -> tuple[tuple[str, bytes, bytes], ...]:
+        """Each index with its name and its lock."""
+        return ("layers", self.layers, self.layers_lock), ("images", self.images, self.images_lock)
+
 
 def place_of(location: Path | str) -> Path:
     """Return the directory of a location.

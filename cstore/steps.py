@@ -58,15 +58,16 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     if store.is_new or outcome.layers:
         catalogs = layout.catalogs(layer.id for layer in outcome.layers)
         steps += [file_of(catalog, b"") for catalog in catalogs if catalog not in ground.catalogs]
+    parents = {layer.id: layer.parent for layer in outcome.layers}
     for layer in outcome.layers:
-        steps += _tree_steps(store, ground, layer, outcome.layers)
+        steps += _tree_steps(store, ground, layer, parents)
     steps += [PutSymlink(path=layout.link(ground.links[layer.id]), target=layout.link_target(layer.id)) for layer in outcome.layers]
     steps += [_tar_split_step(layout.tar_split(layer.id), layer) for layer in outcome.layers]
-    if layers is not store.layers:
+    if layers is not store.layers or "layers" in store.stale_locks:
         steps.append(_layers_step(layers))
     for image, items in outcome.big_data.items():
         steps += [file_of(layout.big_data(image, key), data) for key, data in items.items()]
-    if outcome.images is not store.images:
+    if outcome.images is not store.images or "images" in store.stale_locks:
         steps.append(_images_step(outcome.images))
     steps += [Remove(path=layout.image(image)) for image in outcome.removed]
     return Delta(tuple(steps))
@@ -110,9 +111,9 @@ def _tar_split_step(path: str, layer: FetchedLayer) -> PutFile:
     return PutFile(path=path, size=layer.scan.tar_split_size, open=layer.scan.open_tar_split)
 
 
-def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence[FetchedLayer]) -> Iterator[Step]:
+def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, parents: Mapping[LayerID, LayerID | None]) -> Iterator[Step]:
     layout = store.layout
-    below = _below(store, layer, new)
+    below = _below(store, layer, parents)
     files = {"link": ground.links[layer.id].encode()}
     if below:
         files["lower"] = ":".join(f"l/{ground.links[lower]}" for lower in below).encode()
@@ -137,12 +138,17 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, new: Sequence
         yield PutSymlink(path=layout.layer(layer.id), target=target)
 
 
-def _below(store: Store, layer: FetchedLayer, new: Sequence[FetchedLayer]) -> list[LayerID]:
-    """Return all layers below one, the nearest first."""
-    parents = {other.id: other.parent for other in new}
+def _below(store: Store, layer: FetchedLayer, parents: Mapping[LayerID, LayerID | None]) -> list[LayerID]:
+    """Return all layers below one, the nearest first.
+
+    Args:
+        store: what is there.
+        layer: a new layer.
+        parents: of all new layers.
+    """
     below = []
     parent = layer.parent
-    while parent in parents:
+    while parent is not None and parent in parents:
         below.append(parent)
         parent = parents[parent]
     return [*below, *(record.id for record in reversed(store.chain(parent)))]

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError, NotFoundError
 from cstore.index.gojson import decode
 from cstore.index.index import Index
+from cstore.index.lock import is_stale
 from cstore.location import place_of, read_files
 from cstore.model.about import About
 from cstore.model.image import ImageRecord
@@ -51,6 +52,8 @@ class Store:
     """Whether the store has a file cstore.json: one without is of the direct form."""
     is_new: bool = False
     """Whether there is no store yet."""
+    stale_locks: frozenset[str] = frozenset()
+    """Those of `images` and `layers` whose lock does not announce the index as it is, and has to (spec K3)."""
     _links: dict[LayerID, Link] = field(factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -74,6 +77,7 @@ class Store:
             layers=Index.read("layers", files.layers, files.layers_lock),
             about=About() if files.about is None else About.from_dict(decode(files.about, ABOUT)),
             has_about=files.about is not None,
+            stale_locks=frozenset(name for name, data, lock in files.locked if is_stale(data, lock)),
         )
 
     @classmethod

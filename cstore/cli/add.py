@@ -17,7 +17,9 @@ __all__ = ["command"]
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--name", help="The image's name in the store; for one SOURCE only.")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of a multi-platform source; this machine's by default.")
-@click.option("--layout", type=click.Choice([form.value for form in Form]), help="The form of a new store; direct by default.")
+@click.option(
+    "--layout", type=click.Choice([form.value for form in Form]), help="The form of a new store; by default direct, in CernVM-FS sharded."
+)
 @click.option("--dry-run", is_flag=True, help="Verify the images and print the steps, but write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @revision_options

@@ -28,6 +28,8 @@ _FIRST = b"[\n"
 _BETWEEN = b",\n"
 _LAST = b"\n]\n"
 _START = b'\n{"id":"'
+_LINE = re.compile(rb'\n{"id":"((?:[^"\\]|\\.)*")')
+_SEARCHES = 8
 _UNUSUAL = re.compile(rb'[\\<>&]|\xe2\x80|"id":')
 
 
@@ -42,6 +44,8 @@ class Index:
     """Whether the bytes are in cstore's own form (spec J7)."""
     _spans: tuple[tuple[int, int], ...] = field(repr=False)
     _numbers: dict[str, int] = field(repr=False, eq=False)
+    _lines: dict[bytes, int] = field(factory=dict, repr=False, eq=False)
+    """Where lines of the own form begin, by ID as it stands there: those found so far, and all of them after a few searches."""
 
     @classmethod
     def empty(cls, name: str) -> Index:
@@ -171,8 +175,16 @@ class Index:
             number = self._numbers.get(identity)
             return None if number is None else self._spans[number]
         token = _token(identity)
-        position = self.data.find(_START + token[1:]) if token else -1
+        position = self._line_of(token[1:]) if token else -1
         return None if position < 0 else self._line(position + 1)
+
+    def _line_of(self, token: bytes) -> int:
+        """Return where the line of an ID begins; after a few searches through all bytes, one pass finds all lines."""
+        if len(self._lines) < _SEARCHES and token not in self._lines:
+            self._lines[token] = self.data.find(_START + token)
+            if len(self._lines) == _SEARCHES:
+                self._lines.update((match[1], match.start()) for match in _LINE.finditer(self.data))
+        return self._lines.get(token, -1)
 
     def _line(self, position: int) -> tuple[int, int]:
         start = self.data.rfind(b"\n", 0, position) + 1

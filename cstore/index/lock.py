@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
-__all__ = ["LENGTH", "announcement", "is_own", "request"]
+__all__ = ["LENGTH", "announcement", "is_own", "is_stale", "request"]
 
 LENGTH = 64
 _OWN = b"cstore index, one record a line, 1"
@@ -33,6 +33,16 @@ def request(kind: int) -> bytes:
         kind: F_RDLCK or F_WRLCK.
     """
     return struct.pack("hhqqi4x", kind, 0, 0, 0, 0)
+
+
+def is_stale(index: bytes, lock: bytes) -> bool:
+    """Whether cstore wrote a lock for another state of its index, so that it has to be written anew.
+
+    What other writers put there is left alone until the index changes.
+    """
+    first = lock[: LENGTH // 2]
+    is_cstores = lock[LENGTH // 2 :] in [hashlib.sha256(label + first).digest() for label in (_OWN, _FOREIGN)]
+    return is_cstores and first != hashlib.sha256(index).digest()
 
 
 def is_own(index: bytes, lock: bytes) -> bool:

@@ -85,6 +85,8 @@ class _View:
             if entry.path in self._wanted and entry.kind is Kind.DIRECTORY:
                 self._directories[entry.path] = entry
                 self._wanted.discard(entry.path)
+                if self.is_complete:
+                    return
         for path in self._listed:
             self._names[path] |= layer.names[path] - self._hidden[path]
             self._hidden[path] |= layer.hidden[path]

@@ -6,7 +6,7 @@ from enum import Enum
 
 from attrs import frozen
 
-__all__ = ["Entry", "Kind", "shown", "whiteout"]
+__all__ = ["Entry", "Kind", "plain", "shown", "whiteout"]
 
 
 class Kind(Enum):
@@ -67,9 +67,14 @@ def whiteout(path: bytes) -> Entry:
     return Entry(path, Kind.CHARACTER, 0, 0, 0, 0)
 
 
+def plain(name: bytes) -> str:
+    """Return a name as text; what is no UTF-8 in it is escaped."""
+    return name.decode("utf-8", "backslashreplace")
+
+
 def shown(name: bytes) -> str:
     """Return a name for a message, quoted and not too long."""
-    text = name.decode("utf-8", "backslashreplace")
+    text = plain(name)
     return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
 
 

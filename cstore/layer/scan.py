@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 from attrs import field, frozen
 from fastcrc import crc64
 
-from cstore.layer.entry import Entry, Kind, shown
+from cstore.layer.entry import Entry, Kind, plain
 from cstore.layer.names import is_reserved
 from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
@@ -148,11 +148,11 @@ class _Count:
         if entry.kind in _SPECIAL:
             self.special += 1
             if entry.kind is not Kind.FIFO and not entry.is_whiteout:
-                self.devices.append(shown(entry.path))
+                self.devices.append(plain(entry.path))
         elif entry.kind is Kind.SYMLINK and b"$(" in entry.target:
-            self.variables.append(shown(entry.path))
+            self.variables.append(plain(entry.path))
         if _RESERVED in entry.path and is_reserved(entry.path):
-            self.reserved.append(shown(entry.path))
+            self.reserved.append(plain(entry.path))
         if entry.xattrs:
             kept = kept_xattrs(entry)
             self.xattrs += len(kept)

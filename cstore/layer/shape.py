@@ -48,7 +48,7 @@ class ShapeBuilder:
         self._kinds: dict[bytes, Kind] = {}
         self._implied: set[bytes] = set()
         self._early: dict[bytes, Entry] = {}
-        self._whiteouts: set[bytes] = set()
+        self._marks: list[tuple[Mark, bytes]] = []
         self._opaque: set[bytes] = set()
         self._bytes = 0
 
@@ -59,9 +59,8 @@ class ShapeBuilder:
             ContentError: the member cannot stand where its name says.
         """
         path, kind = entry.path, entry.kind
-        marked = mark(path, self._at)
-        if marked:
-            self._mark(*marked)
+        if marked := mark(path, self._at):
+            self._note(marked)
             return False
         if not path:
             if kind is not Kind.DIRECTORY or path in self._early:
@@ -87,13 +86,17 @@ class ShapeBuilder:
 
     def finish(self) -> Shape:
         """Return the shape of the whole layer."""
-        replaced = {path for path in self._whiteouts if path in self._kinds or path in self._implied}
+        marks = self._marks_that_count()
+        whited = {path for what, path in marks if what is Mark.WHITEOUT}
+        for what, path in marks:
+            self._imply(path if what is Mark.OPAQUE else parent(path))
+        replaced = {path for path in whited if path in self._kinds or path in self._implied}
         directories = {b"", *self._implied, *(path for path, kind in self._kinds.items() if kind is Kind.DIRECTORY)}
-        opaque = (self._opaque | replaced) & directories
+        opaque = (self._opaque | replaced | {path for what, path in marks if what is Mark.OPAQUE}) & directories
         inside = _inside(opaque, directories) if opaque else set()
         fresh = self._implied & (replaced | inside)
         has_top = b"" in self._early
-        whiteouts = self._whiteouts - replaced
+        whiteouts = whited - replaced
         return Shape(
             has_top=has_top,
             early=self._early,
@@ -103,13 +106,23 @@ class ShapeBuilder:
             opaque=_names_in(opaque | inside, [*self._kinds, *self._implied, *whiteouts]) if opaque else {},
         )
 
-    def _mark(self, what: Mark, path: bytes) -> None:
-        if what is Mark.OPAQUE:
-            self._imply(path)
-            self._opaque.add(path)
-        elif what is Mark.WHITEOUT:
-            self._imply(parent(path))
-            self._whiteouts.add(path)
+    def _marks_that_count(self) -> list[tuple[Mark, bytes]]:
+        """Return the marks without those inside of what the layer makes a file, or removes altogether (spec W10)."""
+        gone = {path for what, path in self._marks if what is Mark.WHITEOUT and path not in self._kinds and path not in self._implied}
+        known: dict[bytes, bool] = {b"": True}
+
+        def counts(directory: bytes) -> bool:
+            passed = []
+            while directory not in known:
+                passed.append(directory)
+                if directory in gone or self._kinds.get(directory, Kind.DIRECTORY) is not Kind.DIRECTORY:
+                    known[directory] = False
+                    break
+                directory = parent(directory)
+            known.update(dict.fromkeys(passed, known[directory]))
+            return known[directory]
+
+        return [(what, path) for what, path in self._marks if counts(path if what is Mark.OPAQUE else parent(path))]
 
     def _imply(self, directory: bytes) -> None:
         while directory and directory not in self._implied:
@@ -123,6 +136,11 @@ class ShapeBuilder:
             self._implied.add(directory)
             self._account(directory)
             directory = parent(directory)
+
+    def _note(self, marked: tuple[Mark, bytes]) -> None:
+        if marked[0] is not Mark.IGNORED:
+            self._marks.append(marked)
+            self._account(marked[1])
 
     def _account(self, path: bytes) -> None:
         """Bound the memory that the names of one layer can take."""

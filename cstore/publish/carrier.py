@@ -80,15 +80,29 @@ class Carrier:
         left = [step.path for step in delta if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path)]
         if left:
             # Remains of a run that was killed, which no index names. One call cannot both remove a path and put it.
+            self._same(moment)
             self._repository.remove([self._target.placed(path) for path in left])
-            moment = self.moment()
+            moment = self._next(moment, 1)
         streamed = 0
-        for part in self._parts(delta):
+        parts = list(self._parts(delta))
+        for number, part in enumerate(parts):
             streamed += self._ingest(part, moment)
-            self._set_xattrs(part)
-            moment = self.moment()
+            revisions = 1 + self._set_xattrs(part)
+            if number < len(parts) - 1:
+                moment = self._next(moment, revisions)
         self._verify(delta)
         return streamed
+
+    def _next(self, moment: Moment, revisions: int) -> Moment:
+        """Return what is published after some revisions of our own.
+
+        Raises:
+            MovedOnError: there are others among them; what is there by now is valid, and named by nothing.
+        """
+        now = self.moment()
+        if now.revision != moment.revision + revisions:
+            raise MovedOnError
+        return now
 
     def _ingest(self, part: Delta, moment: Moment) -> int:
         removes = [step.path for step in part if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path)]
@@ -138,17 +152,18 @@ class Carrier:
     def _has_xattrs(self, step: Step) -> bool:
         return self._target.sets_xattrs and isinstance(step, PutTree) and step.xattrs > 0
 
-    def _set_xattrs(self, part: Delta) -> None:
-        """Set the extended attributes of trees that were just published, which no index names yet."""
+    def _set_xattrs(self, part: Delta) -> int:
+        """Set the extended attributes of trees that were just published, which no index names yet; return how many revisions that took."""
         trees = [step for step in part if isinstance(step, PutTree) and self._has_xattrs(step)]
         if not trees:
-            return
+            return 0
         with self._repository.transaction() as writable:
             for step in trees:
                 top = os.fsencode(writable / self._target.placed(step.path) / "diff")
                 for entry, _ in step.tree.walk():
                     for name, value in entry.xattrs:
                         os.setxattr(top + b"/" + entry.path, name, value, follow_symlinks=False)
+        return 1
 
     def _verify(self, delta: Delta) -> None:
         """See that what was published is there.

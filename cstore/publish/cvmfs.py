@@ -8,19 +8,20 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
 from cstore.delta import Delta, PutTree
 from cstore.errors import PublishError, StoreError
 from cstore.location import SCHEME
-from cstore.model.layout import CATALOG, Form
+from cstore.model.layout import ABOUT, CATALOG, IMAGES_INDEX, Form
 from cstore.publish.carrier import Carrier, MovedOnError, Target
 from cstore.publish.gateway import GatewayCarrier
 from cstore.publish.locks import take
 from cstore.publish.owners import Owners
 from cstore.publish.place import Published
+from cstore.publish.refusals import refuse_reserved, refuse_xattrs
 from cstore.publish.repository import BusyError, Repository, Site
 from cstore.source.fetch import Progress, silent
 
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CvmfsPlace", "parse_location"]
 
+T = TypeVar("T")
+
 DEFAULT_PATH = "podmanStore"
 _PAUSE = 3.0
 _GATEWAY_PATIENCE = 600.0
-_LONGEST_XATTR = 255
 _MOST_HOLES = 64 << 30
 _LOCK_MODE = 0o600
+_BEGUN = frozenset([CATALOG, ABOUT, "overlay", "overlay-images", "overlay-layers", "pool"])
 _OWN_PATIENCE = 3600.0
 """Seconds to wait for another cstore, which ends by itself."""
 
@@ -80,8 +83,11 @@ class CvmfsPlace:
         return Owners(None)
 
     def is_vacant(self) -> bool:
-        """Whether there is no store yet, nor anything else but a catalog marker."""
-        return not self.root.exists() or (self.root.is_dir() and {place.name for place in self.root.iterdir()} <= {CATALOG})
+        """Whether there is no store yet, nor anything else but what an ingest that was cut left of one."""
+        if not self.root.exists():
+            return True
+        there = {place.name for place in self.root.iterdir()} if self.root.is_dir() else {""}
+        return there <= _BEGUN and not (self.root / IMAGES_INDEX).exists()
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
         """Publish what `plan` returns in one revision; with nothing to do, CernVM-FS is not called at all.
@@ -92,26 +98,35 @@ class CvmfsPlace:
             PublishError: it could not be published; what was published before is as it was, and no transaction of cstore's is open.
         """
         carrier = self._carrier()
-        carrier.refresh()
-        delta = plan()
+        end = time.monotonic() + max(self.wait, _GATEWAY_PATIENCE if self.repository.has_gateway else 0.0)
+        delta = self._patiently(lambda: self._look(carrier, plan), end)
         if not delta:
             return Published(delta=delta)
         self._check(delta)
-        patience = max(self.wait, _GATEWAY_PATIENCE if self.repository.has_gateway else 0.0)
-        end = time.monotonic() + patience
         with _only_cstore(self.repository):
-            while True:
-                try:
-                    carrier.refresh()
-                    moment = carrier.moment()
-                    delta = plan()
-                    return self._published(carrier, delta, carrier.carry(delta, moment)) if delta else Published(delta=delta)
-                except MovedOnError:
-                    continue
-                except BusyError as error:
-                    if time.monotonic() >= end:
-                        raise _explained(error, self.repository) from None
-                    time.sleep(_PAUSE)
+            return self._patiently(lambda: self._try(carrier, plan), end)
+
+    def _patiently(self, work: Callable[[], T], end: float) -> T:
+        """Do something again while somebody else is publishing, and at once where he has published."""
+        while True:
+            try:
+                return work()
+            except MovedOnError:
+                continue
+            except BusyError as error:
+                if time.monotonic() >= end:
+                    raise _explained(error, self.repository) from None
+                time.sleep(_PAUSE)
+
+    def _look(self, carrier: Carrier, plan: Callable[[], Delta]) -> Delta:
+        carrier.refresh()
+        return plan()
+
+    def _try(self, carrier: Carrier, plan: Callable[[], Delta]) -> Published:
+        carrier.refresh()
+        moment = carrier.moment()
+        delta = plan()
+        return self._published(carrier, delta, carrier.carry(delta, moment)) if delta else Published(delta=delta)
 
     def _carrier(self) -> Carrier:
         target = Target(self.repository, self.path, self.progress, leaves_out=self.skips_reserved, sets_xattrs=self.keeps_xattrs)
@@ -120,7 +135,10 @@ class CvmfsPlace:
     def _published(self, carrier: Carrier, delta: Delta, streamed: int) -> Published:
         moment = carrier.moment()
         if self.tag:
-            self.repository.run("tag", "-a", self.tag, *(("-m", self.message) if self.message else ()))
+            try:
+                self.repository.run("tag", "-a", self.tag, *(("-m", self.message) if self.message else ()))
+            except PublishError as error:
+                raise PublishError(f"published as revision {moment.revision}, but that is not named {self.tag}: {error}") from None
         return Published(delta=delta, revision=moment.revision, root_hash=moment.root_hash, streamed=streamed)
 
     def _check(self, delta: Delta) -> None:
@@ -130,24 +148,15 @@ class CvmfsPlace:
             PublishError: something is.
         """
         trees = [step for step in delta if isinstance(step, PutTree)]
+        if not self.skips_reserved:
+            refuse_reserved(trees)
         for step in trees:
-            if step.reserved and not self.skips_reserved:
-                raise PublishError(
-                    f"{step.path}: expected no names that CernVM-FS takes for its own, found {', '.join(step.reserved)}; "
-                    "--skip-reserved leaves them out"
-                )
             if step.holes > _MOST_HOLES:
                 raise PublishError(f"{step.path}: expected holes of up to {_MOST_HOLES} bytes in sparse files, found {step.holes}")
-        if not self.keeps_xattrs or not any(step.xattrs for step in trees):
-            return
-        if not self.repository.keeps_xattrs:
-            raise PublishError(f"{self.repository.name}: expected a repository with CVMFS_INCLUDE_XATTRS=true, found one without")
-        for step in trees:
-            if step.longest_xattr > _LONGEST_XATTR:
-                raise PublishError(
-                    f"{step.path}: expected extended attributes of up to {_LONGEST_XATTR} bytes, found one of {step.longest_xattr}, "
-                    "which CernVM-FS would not keep"
-                )
+        if self.keeps_xattrs and any(step.xattrs for step in trees):
+            refuse_xattrs(trees)
+            if not self.repository.keeps_xattrs:
+                raise PublishError(f"{self.repository.name}: expected a repository with CVMFS_INCLUDE_XATTRS=true, found one without")
 
 
 def parse_location(text: str, site: Site) -> tuple[Repository, str]:

@@ -41,7 +41,7 @@ class GatewayCarrier(Carrier):
     def refresh(self) -> None:
         """See that what is mounted is what is published; a transaction that is opened and ended at once brings it up to date."""
         if self._repository.moment() != self.moment():
-            self._repository.look(self._target.path if self._target.root.is_dir() else "")
+            self._repository.look(self._target.path)
 
     def carry(self, delta: Delta, moment: Moment) -> int:
         """Publish a delta: what is put first, then what is removed, a call for each path (spec C22)."""

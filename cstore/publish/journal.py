@@ -131,6 +131,7 @@ class Journal:
                 writer.put_lock(path, bytes.fromhex(lock))
         for path in reversed(self.puts):
             writer.remove(path)
+        self.tidy(writer)
         for path in reversed(self.directories):
             with suppress(OSError):
                 (writer.root / path).rmdir()
@@ -141,6 +142,11 @@ class Journal:
             writer.put_lock(path, bytes.fromhex(lock))
         for path in self.removes:
             writer.remove(path)
+
+    def tidy(self, writer: Writer) -> None:
+        """Delete what an interrupted run left beside the places of its steps."""
+        for directory in sorted({path.rpartition("/")[0] for path in (*self.puts, *self.replaced, *self.removes)}):
+            writer.tidy(directory)
 
 
 def recover(writer: Writer) -> None:
@@ -156,6 +162,7 @@ def recover(writer: Writer) -> None:
     if journal is not None:
         if journal.took_effect(writer.root):
             journal.finish(writer)
+            journal.tidy(writer)
         else:
             journal.undo(writer)
     clear(writer)

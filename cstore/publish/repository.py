@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import termios
+import time
+from array import array
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,6 +28,8 @@ _IN_TRANSACTION = 17
 _LEASE_BUSY = 16
 _BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint", "already open")
 _TOLD = 400
+_PAUSE = 0.002
+_HEAD = 7
 
 
 class BusyError(PublishError):
@@ -130,23 +136,36 @@ class Repository:
             BusyError: somebody else is publishing.
             PublishError: it failed; nothing is published.
         """
-        call = [
-            "ingest",
-            *(["-k"] if keeps_owners else []),
-            "-t",
-            "-",
-            "-b",
-            base,
-            *(part for path in removes for part in ("-d", path)),
-            self.name,
-        ]
-        with self._call(call, subprocess.PIPE) as process:
-            pipe = process.stdin
-            assert pipe is not None  # noqa: S101 - it was asked for
-            try:
-                yield lambda data: _write_all(pipe.fileno(), data)
-            finally:
-                pipe.close()
+        options = ["-k"] if keeps_owners else []
+        deletions = [part for path in removes for part in ("-d", path)]
+        call = ["ingest", *options, "-t", "-", "-b", base, *deletions, self.name]
+        reader, writer = os.pipe()
+        running: list[subprocess.Popen[bytes]] = []
+
+        def write(data: bytes) -> None:
+            if not running:
+                # Only when something is in the pipe, less than a block: an empty stream would be published, with the removals (spec C8).
+                _write_all(writer, data[:_HEAD])
+                data = data[_HEAD:]
+                running.append(calls.enter_context(self._call(call, reader)))
+                os.close(reader)
+                _wait_for_reader(writer, running[0])
+            _write_all(writer, data)
+
+        try:
+            with ExitStack() as calls:
+                try:
+                    yield write
+                finally:
+                    os.close(writer)
+                    if not running:
+                        os.close(reader)
+        except PublishError:
+            if running and running[0].returncode < 0:
+                # It was killed after it had begun to read, so that the transaction that is open is the one that it opened for us.
+                with suppress(PublishError):
+                    self.run("abort", "-f")
+            raise
 
     def remove(self, paths: Sequence[str]) -> None:
         """Publish removals as one revision.
@@ -170,29 +189,38 @@ class Repository:
             BusyError: somebody else is publishing.
             PublishError: it failed; nothing is published.
         """
-        self._open(path)
-        try:
-            yield self.client
+        with self._opened(path):
+            try:
+                yield self.client
+            except OSError as error:
+                raise PublishError(f"{error.filename}: expected to write in a transaction, found: {error.strerror}") from None
             self.run("publish")
-        except OSError as error:
-            self.run("abort", "-f")
-            raise PublishError(f"{error.filename}: expected to write in a transaction, found: {error.strerror}") from None
-        except BaseException:
-            self.run("abort", "-f")
-            raise
 
     def look(self, path: str = "") -> None:
         """Bring the mount up to date, by a transaction that is ended at once.
 
+        Args:
+            path: where its lease is to be, behind a gateway; the directory above must exist. Empty for the whole repository.
+
         Raises:
             BusyError: somebody else is publishing.
         """
-        self._open(path)
-        self.run("abort", "-f")
+        with self._opened(path):
+            self.run("abort", "-f")
 
-    def _open(self, path: str) -> None:
-        with self._call(["transaction", f"{self.name}/{path}" if path else self.name], subprocess.DEVNULL):
-            pass
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[None]:
+        """Open a transaction, and end it after any failure but the one that somebody else has one open."""
+        try:
+            with self._call(["transaction", f"{self.name}/{path}" if path else self.name], subprocess.DEVNULL):
+                pass
+            yield
+        except BusyError:
+            raise
+        except BaseException:
+            with suppress(PublishError):
+                self.run("abort", "-f")
+            raise
 
     def run(self, verb: str, *arguments: str) -> None:
         """Call `cvmfs_server VERB ARGUMENTS NAME`.
@@ -209,11 +237,10 @@ class Repository:
         """Run the program while the body runs, and see that it ends well; the body's own error comes first."""
         with tempfile.TemporaryFile() as output:
             # In a session of its own, Ctrl-C reaches cstore alone, which then ends the stream as it should. The directory must not be in
-            # the repository, and the pipe is unbuffered, so that one write is one write.
+            # the repository.
             try:
                 process = subprocess.Popen(
                     [*self.site.command, *call],
-                    bufsize=0,
                     stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -250,3 +277,13 @@ def _write_all(pipe: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(pipe, view) :]
+
+
+def _wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program has read what is in its pipe, or has ended: an ingest reads only when its transaction is open."""
+    waiting = array("i", [1])
+    while process.poll() is None:
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+        if not waiting[0]:
+            return
+        time.sleep(_PAUSE)

@@ -13,6 +13,7 @@ from cstore.model.layout import Form
 from cstore.publish.directory import apply, is_vacant
 from cstore.publish.owners import Owners
 from cstore.publish.place import Published
+from cstore.publish.refusals import refuse_reserved, refuse_xattrs
 from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ class TransactionPlace:
             PublishError: a layer has whiteouts or devices, which only an ingest can publish, or the transaction refused something.
         """
         delta = plan()
-        for step in delta:
-            if isinstance(step, PutTree) and step.special:
+        trees = [step for step in delta if isinstance(step, PutTree)]
+        refuse_reserved(trees)
+        refuse_xattrs(trees)
+        for step in trees:
+            if step.special:
                 raise PublishError(
                     f"{step.path}: expected a layer of files, directories and links, found {step.special} whiteouts or devices, which a "
                     "transaction cannot make; add the image with cvmfs:// instead"

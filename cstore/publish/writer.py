@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from cstore.delta import PutTree
     from cstore.publish.owners import Owners
 
-__all__ = ["LOCK", "WORK", "Writer", "delete"]
+__all__ = ["ASIDE", "LOCK", "WORK", "Writer", "delete"]
 
 WORK = ".cstore-work"
-"""Where things are made before they are moved to their place, and the journal lies; there only while somebody writes."""
+"""Where the journal lies; there only while somebody writes."""
+
+ASIDE = ".cstore-aside-"
+"""How the names begin under which things are made beside their place, and are moved away to be removed.
+
+They are in the directory of their place, since skopeo and podman leave `overlay` mounted on itself, and no rename crosses a mount.
+"""
 
 LOCK = "lock"
 """In the work directory: the file that a writer holds locked."""
@@ -75,7 +81,7 @@ class Writer:
 
     def put_file(self, path: str, content: IO[bytes]) -> None:
         """Put a file; one that is there is replaced as a whole. The content is read to its end, and not closed."""
-        new = self._work("file")
+        new = self._aside(path, "new")
         with new.open("xb") as file:
             shutil.copyfileobj(content, file, _CHUNK)
         self._finish(new, _FILE_MODE)
@@ -83,7 +89,7 @@ class Writer:
 
     def put_index(self, path: str, data: bytes) -> None:
         """Replace an index as a whole; on return it is on the disk under its name."""
-        new = self._work("index")
+        new = self._aside(path, "new")
         with new.open("xb") as file:
             file.write(data)
             file.flush()
@@ -94,7 +100,7 @@ class Writer:
 
     def put_symlink(self, path: str, target: str) -> None:
         """Put a symlink; one that is there is replaced."""
-        new = self._work("symlink")
+        new = self._aside(path, "new")
         new.symlink_to(target)
         if self.owners.given_to:
             os.chown(new, *self.owners.given_to, follow_symlinks=False)
@@ -102,7 +108,7 @@ class Writer:
 
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
         """Put a layer's directory; what an interrupted run left at its place gives way."""
-        new = self._work("tree")
+        new = self._aside(step.path, "new")
         (new / "diff").mkdir(parents=True)
         for name, data in step.files.items():
             (new / name).write_bytes(data)
@@ -140,7 +146,7 @@ class Writer:
         place = self.root / path
         if not os.path.lexists(place):
             return
-        old = self._work("removed")
+        old = self._aside(path, "old")
         place.rename(old)
         delete(old)
 
@@ -154,15 +160,23 @@ class Writer:
         finally:
             os.close(handle)
 
-    def _work(self, name: str) -> Path:
-        place = self.root / WORK / name
+    def tidy(self, directory: str) -> None:
+        """Delete what an interrupted run left aside in a directory."""
+        self.check(f"{directory}/{ASIDE}" if directory else ASIDE)
+        place = self.root / directory
+        if place.is_dir():
+            for left in [found for found in place.iterdir() if found.name.startswith(ASIDE)]:
+                delete(left)
+
+    def _aside(self, path: str, name: str) -> Path:
+        directory = path.rpartition("/")[0]
+        self.put_directory(directory)
+        place = self.root / directory / f"{ASIDE}{name}"
         if os.path.lexists(place):
             delete(place)
         return place
 
     def _move(self, new: Path, path: str) -> None:
-        directory = path.rpartition("/")[0]
-        self.put_directory(directory)
         new.rename(self.root / path)
 
     def _finish(self, place: Path, mode: int) -> None:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from attrs import frozen
 
-from cstore.layer.below import NOTHING, look
+from cstore.layer.below import NOTHING, Below, look
 from cstore.layer.blob import BlobReader
 from cstore.layer.scan import scan
 from cstore.layer.tar import TarReader
@@ -18,7 +18,6 @@ from cstore.layer.tree import Tree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.layer.below import Below
     from cstore.layer.entry import Entry
     from cstore.layer.scan import Scan
     from cstore.layer.shape import Shape
@@ -64,6 +63,7 @@ class Fetcher:
         self._progress = progress
         self._scans: dict[LayerID, Scan] = {}
         self._scratch: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._tops: dict[LayerID, Entry | None] = {}
         self.layers: dict[LayerID, FetchedLayer] = {}
 
     def fetch(self, image: SourceImage, store: Store) -> None:
@@ -115,8 +115,28 @@ class Fetcher:
     def _below(self, image: SourceImage, number: int, shape: Shape, store: Store) -> Below:
         if not number or not (shape.inherited or shape.opaque):
             return NOTHING
+        if shape.inherited == {b""} and not shape.opaque:
+            top = self._top(image, number - 1, store)
+            return NOTHING if top is None else Below({b"": top}, {})
         layers = (self._entries(image, below, store) for below in range(number - 1, -1, -1))
         return look(layers, shape.inherited, shape.opaque)
+
+    def _top(self, image: SourceImage, number: int, store: Store) -> Entry | None:
+        """Return the top directory as a layer and those below it show it: what most layers ask for, so that it is remembered."""
+        chain = image.chain
+        top, lowest = None, number
+        for lowest in range(number, -1, -1):
+            layer = chain[lowest]
+            if layer in self._tops:
+                top = self._tops[layer]
+            elif layer in self._scans:
+                top = self._scans[layer].shape.early.get(b"")
+            else:
+                top = look([self._entries(image, lowest, store)], [b""], []).directories.get(b"")
+            if top is not None or layer in self._tops:
+                break
+        self._tops.update((layer, top) for layer in chain[lowest : number + 1])
+        return top
 
     def _entries(self, image: SourceImage, number: int, store: Store) -> Iterator[Entry]:
         """Yield the members of a layer below: from its tar-split, or else from its blob."""

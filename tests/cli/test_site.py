@@ -69,7 +69,7 @@ def test_add_tells_it_as_json(publisher: Publisher, tmp_path: Path) -> None:
         "owners": "as in the images",
         "devices_left_out": [],
         "xattrs_left_out": 1,
-        "expanding_symlinks": ['"l"'],
+        "expanding_symlinks": ["l"],
         "revision": 2,
         "root_hash": publisher.root_hash,
     }
@@ -78,7 +78,7 @@ def test_add_tells_it_as_json(publisher: Publisher, tmp_path: Path) -> None:
 def test_add_reports_what_clients_will_not_see(publisher: Publisher, tmp_path: Path) -> None:
     image = Image(layers=(tar(file("x", xattrs={"user.note": b"1"}), symlink("l", "$(X)")),))
     told = lines(call("add", STORE_AT, write_layout(tmp_path / "image", image), "--name", NEW))
-    assert told[3:] == ["left out 1 extended attribute", 'clients expand $( in 1 symlink: "l"']
+    assert told[3:] == ["left out 1 extended attribute", "clients expand $( in 1 symlink: l"]
     assert publisher.revision == 2
 
 
@@ -149,7 +149,7 @@ def test_errors_are_one_sentence_each(publisher: Publisher, made: dict[str, str]
         f"cstore: cvmfs://another: expected a repository that this machine publishes, found no {spool}/another/rdonly"
     )
     assert sentence(call("list", STORE_AT)) == f"cstore: {spool}/{NAME}/rdonly/{STORE}: expected an image store, found nothing"
-    assert sentence(call("add", STORE_AT, source, "--name", NEW)).endswith('found ".cvmfscatalog"; --skip-reserved leaves them out')
+    assert sentence(call("add", STORE_AT, source, "--name", NEW)).endswith("found .cvmfscatalog; --skip-reserved leaves them out")
     assert sentence(call("add", STORE_AT, made["new"], "--name", NEW, "--xattrs")) == (
         f"cstore: {NAME}: expected a repository with CVMFS_INCLUDE_XATTRS=true, found one without"
     )

@@ -6,8 +6,6 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.compat.members import add_tar, twice_hidden
 from tests.compat.programs import attempt, cstore, require, skopeo
 
@@ -34,20 +32,18 @@ def seen_by_both(image: UmociImage, readers: Readers, tmp_path: Path, *command: 
     return theirs, ours
 
 
-def test_whiteouts_below_what_has_become_a_symlink_to_nowhere_are_refused(images: Images, tmp_path: Path) -> None:
+def test_whiteouts_below_what_has_become_a_symlink_to_nowhere_are_passed_over(images: Images, tmp_path: Path) -> None:
     # umoci writes both when one change puts something else in place of a directory: the new entry, and whiteouts for what was in it.
     image = images.by_umoci.fork("odd-symlink")
     with image.layer() as tree:
         shutil.rmtree(tree / "opt/deep")
         (tree / "opt/deep").symlink_to("nowhere")
+    # podman follows the symlink and finds nothing; cstore never does.
     assert attempt("skopeo", "--insecure-policy", "copy", *by_skopeo(image, tmp_path)).returncode != 0
     done = attempt(sys.executable, "-m", "cstore", "add", tmp_path / "ours", image.source, "--name", NAME)
-    assert done.returncode == 3
-    assert 'member "opt/deep": expected a directory' in done.stderr
-    assert not (tmp_path / "ours").exists()
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.xfail(reason="cstore refuses the layer, which podman and umoci take")
 def test_whiteouts_below_what_has_become_a_file_are_passed_over(images: Images, readers: Readers, tmp_path: Path) -> None:
     image = images.by_umoci.fork("odd-file")
     with image.layer() as tree:
@@ -57,7 +53,6 @@ def test_whiteouts_below_what_has_become_a_file_are_passed_over(images: Images, 
     assert theirs == ours == "a file\n"
 
 
-@pytest.mark.xfail(reason="cstore makes the removed directory anew, and podman and umoci do not")
 def test_whiteouts_below_what_is_removed_are_passed_over(images: Images, readers: Readers, tmp_path: Path) -> None:
     image = images.by_umoci.fork("odd-twice")
     add_tar(image, twice_hidden())

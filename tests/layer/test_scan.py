@@ -33,7 +33,7 @@ def test_what_a_layer_is_measured_to_be(compression: str) -> None:
     assert found.gids == (0, 70)
     assert found.entries == 5 + len([b"a", b"e"]) + len([b"e/f"])
     assert found.content == 5
-    assert found.devices == ('"null"',)
+    assert found.devices == ("null",)
 
 
 def test_what_cernvm_fs_would_take_for_something_else_is_named() -> None:
@@ -50,8 +50,8 @@ def test_what_cernvm_fs_would_take_for_something_else_is_named() -> None:
     )
     found = blob_of(tar(*made)).scan()
     found.tar_split.close()
-    assert found.reserved == ('"a/.cvmfscatalog"', '".cvmfs"', '".cvmfsgraft-x"')
-    assert found.variables == ('"s"',)
+    assert found.reserved == ("a/.cvmfscatalog", ".cvmfs", ".cvmfsgraft-x")
+    assert found.variables == ("s",)
     assert found.special == 3
     assert found.devices == ('"c"',)
 

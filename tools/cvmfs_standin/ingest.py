@@ -9,6 +9,7 @@ import os
 import stat
 import tarfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -163,7 +164,7 @@ def _is_related(one: str, other: str) -> bool:
 
 def _has_loose_special(directory: str) -> bool:
     """Whether a directory that is no nested catalog holds devices or fifos, outside the nested catalogs in it."""
-    if find(directory) is None or is_catalog(directory):
+    if find(directory) is None or Path(directory).is_symlink() or is_catalog(directory):
         return False
     for place, names, files in os.walk(directory):
         names[:] = [name for name in names if not is_catalog(os.path.join(place, name))]

@@ -1,0 +1,44 @@
+"""What no way of publishing into CernVM-FS can carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore.delta import PutTree
+
+__all__ = ["refuse_reserved", "refuse_xattrs"]
+
+_LONGEST_XATTR = 255
+
+
+def refuse_reserved(trees: Iterable[PutTree]) -> None:
+    """See that no layer has a name that CernVM-FS would take for its own (spec C9).
+
+    Raises:
+        PublishError: one has; the error lists the names.
+    """
+    for step in trees:
+        if step.reserved:
+            raise PublishError(
+                f"{step.path}: expected no names that CernVM-FS takes for its own, found {', '.join(step.reserved)}; "
+                "--skip-reserved leaves them out"
+            )
+
+
+def refuse_xattrs(trees: Iterable[PutTree]) -> None:
+    """See that no extended attribute is longer than CernVM-FS keeps (spec C11).
+
+    Raises:
+        PublishError: one is.
+    """
+    for step in trees:
+        if step.longest_xattr > _LONGEST_XATTR:
+            raise PublishError(
+                f"{step.path}: expected extended attributes of up to {_LONGEST_XATTR} bytes, found one of {step.longest_xattr}, "
+                "which CernVM-FS would not keep"
+            )
