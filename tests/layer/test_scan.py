@@ -53,7 +53,7 @@ def test_what_cernvm_fs_would_take_for_something_else_is_named() -> None:
     assert found.reserved == ("a/.cvmfscatalog", ".cvmfs", ".cvmfsgraft-x")
     assert found.variables == ("s",)
     assert found.special == 3
-    assert found.devices == ('"c"',)
+    assert found.devices == ("c",)
 
 
 def test_holes_are_not_counted_as_content() -> None:
