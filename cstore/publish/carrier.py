@@ -110,10 +110,10 @@ class Carrier:
             stream = TarStream(write, self._target.path, leaves_out=self._target.leaves_out)
             try:
                 for step in _each_path_once(part.steps):
-                    if isinstance(step, ReplaceIndex):
-                        self._same(moment)
+                    if isinstance(step, ReplaceIndex) and stream.size:
+                        self._same_by_now(moment, stream)
                     self._put(stream, step)
-                self._same(moment)
+                self._same_by_now(moment, stream)
                 stream.finish()
             except BaseException:
                 with suppress(OSError):
@@ -127,8 +127,13 @@ class Carrier:
         else:
             stream.put(step)
 
+    def _same_by_now(self, moment: Moment, stream: TarStream) -> None:
+        """See that nobody published before the ingest had its transaction open: from then on nobody else can."""
+        stream.flush()
+        self._same(moment)
+
     def _same(self, moment: Moment) -> None:
-        """See that nobody published since; while an ingest reads its stream, nobody else can."""
+        """See that nobody published since a delta was planned."""
         if self.moment() != moment:
             raise MovedOnError
 

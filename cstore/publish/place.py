@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
+from cstore.errors import StoreError
 from cstore.model.layout import Form
 from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
@@ -118,7 +120,12 @@ class DirectoryPlace:
         if is_interrupted(self.root):
             with writing(self.root):
                 pass
-        delta = plan()
+        try:
+            delta = plan()
+        except StoreError:
+            # Another writer may have been half-way just then; a reason that lasts shows again.
+            with writing(self.root) if is_interrupted(self.root) else nullcontext():
+                delta = plan()
         if delta:
             with writing(self.root):
                 delta = plan()

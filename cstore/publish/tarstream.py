@@ -86,7 +86,7 @@ class TarStream:
     def finish(self) -> None:
         """Write the end of the tar: only now it is one that may be published."""
         self._add(_END)
-        self._flush()
+        self.flush()
         self._write(b"".join(self._pieces))
         self._pieces.clear()
 
@@ -152,9 +152,9 @@ class TarStream:
         self._buffered += len(data)
         self.size += len(data)
         if self._buffered >= _BUFFER:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write as much as leaves the reader inside a block: a few bytes first, whole pages from then on.
 
         If this process dies between two writes or in one of them, what the pipe holds ends inside a block, and is refused (spec C8).

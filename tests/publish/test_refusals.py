@@ -109,7 +109,7 @@ def test_what_a_users_store_lacks_is_reported(users: Path) -> None:
     os.chown(users / "store", USER, USER)
     done = call("add", users / "store", f"oci:{users / 'images'}:new", "--name", NEW)
     assert f"owners: all files belong to user {USER}, devices are left out" in done.out
-    assert 'left out 1 device that only root can make: "tmp/null"' in done.out
+    assert "left out 1 device that only root can make: tmp/null" in done.out
     assert call("list", users / "store", "--json").json["owners"].startswith(f"all files belong to user {USER}")
 
 

@@ -131,14 +131,6 @@ def test_nothing_is_removed_through_a_symlink_to_a_directory(writer: Writer, tmp
     assert (tmp_path / "elsewhere/precious").exists()
 
 
-def test_leftovers_in_the_work_directory_give_way(writer: Writer) -> None:
-    for name in ("file", "index", "symlink"):
-        (writer.root / WORK / name).mkdir()
-    for put in ("file", "index", "symlink"):
-        PUTS[put](writer)
-    assert list((writer.root / WORK).iterdir()) == []
-
-
 def test_deleting_works_whatever_the_names(tmp_path: Path) -> None:
     place = tmp_path / "tree"
     place.mkdir()
