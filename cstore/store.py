@@ -53,7 +53,7 @@ class Store:
     is_new: bool = False
     """Whether there is no store yet."""
     stale_locks: frozenset[str] = frozenset()
-    """Those of `images` and `layers` whose lock does not announce the index as it is, and has to (spec K3)."""
+    """Those of `images` and `layers` whose lock does not announce the index as it is, and has to (spec K2)."""
     _links: dict[LayerID, Link] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

@@ -107,7 +107,7 @@ class ShapeBuilder:
         )
 
     def _marks_that_count(self) -> list[tuple[Mark, bytes]]:
-        """Return the marks without those inside of what the layer makes a file, or removes altogether (spec W10)."""
+        """Return the marks without those inside of what the layer makes a file, or removes altogether (spec W11)."""
         gone = {path for what, path in self._marks if what is Mark.WHITEOUT and path not in self._kinds and path not in self._implied}
         known: dict[bytes, bool] = {b"": True}
 
