@@ -171,8 +171,8 @@ def kept_xattrs(entry: Entry) -> tuple[tuple[str, bytes], ...]:
 
 
 def _keep_content(tar: TarReader, entry: Entry, split: SplitWriter, *, is_part: bool) -> None:
-    """Let the tar-split name a file for its content, or hold the content where no file of the tree is just that (spec T5)."""
-    if not is_part or entry.pieces is not None:
+    """Let the tar-split name a file for its content, or hold the content where no file of every tree is just that (spec T5)."""
+    if not is_part or entry.pieces is not None or is_reserved(entry.path):
         for chunk in tar.content():
             split.raw(chunk)
         return

@@ -21,8 +21,9 @@ from cstore.publish.gateway import GatewayCarrier
 from cstore.publish.locks import take
 from cstore.publish.owners import Owners
 from cstore.publish.place import Published
+from cstore.publish.program import BusyError
 from cstore.publish.refusals import refuse_reserved, refuse_xattrs
-from cstore.publish.repository import BusyError, Repository, Site
+from cstore.publish.repository import Repository, Site
 from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import subprocess
-import tempfile
-import termios
-import time
-from array import array
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from cstore.errors import PublishError, StoreError
+from cstore.publish.program import running, wait_for_reader, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-__all__ = ["BusyError", "Moment", "Repository", "Site"]
+__all__ = ["Moment", "Repository", "Site"]
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*")
-_IN_TRANSACTION = 17
-_LEASE_BUSY = 16
-_BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint", "already open")
-_TOLD = 400
-_PAUSE = 0.002
 _HEAD = 7
-
-
-class BusyError(PublishError):
-    """Somebody else's transaction is open, or holds the lease."""
+_PUBLISH = b"publish\n"
+_ABORT = b"abort\n"
+_GUARD = """
+name=$1 place=$2
+shift 2
+"$@" transaction "$place" </dev/null || exit
+read -r opened
+read -r verb
+exec </dev/null
+case $verb in
+publish)
+    "$@" publish "$name" && exit
+    code=$?
+    "$@" abort -f "$name" >/dev/null 2>&1
+    exit $code
+    ;;
+esac
+"$@" abort -f "$name"
+"""
+"""Runs a transaction for cstore, and ends it without a trace unless cstore says that it is to be published. It outlives cstore."""
 
 
 @frozen(kw_only=True)
@@ -140,17 +148,17 @@ class Repository:
         deletions = [part for path in removes for part in ("-d", path)]
         call = ["ingest", *options, "-t", "-", "-b", base, *deletions, self.name]
         reader, writer = os.pipe()
-        running: list[subprocess.Popen[bytes]] = []
+        started: list[subprocess.Popen[bytes]] = []
 
         def write(data: bytes) -> None:
-            if not running:
+            if not started:
                 # Only when something is in the pipe, less than a block: an empty stream would be published, with the removals (spec C8).
-                _write_all(writer, data[:_HEAD])
+                write_all(writer, data[:_HEAD])
                 data = data[_HEAD:]
-                running.append(calls.enter_context(self._call(call, reader)))
+                started.append(calls.enter_context(self._call(call, reader)))
                 os.close(reader)
-                _wait_for_reader(writer, running[0])
-            _write_all(writer, data)
+                wait_for_reader(writer, started[0])
+            write_all(writer, data)
 
         try:
             with ExitStack() as calls:
@@ -158,10 +166,10 @@ class Repository:
                     yield write
                 finally:
                     os.close(writer)
-                    if not running:
+                    if not started:
                         os.close(reader)
         except PublishError:
-            if running and running[0].returncode < 0:
+            if started and started[0].returncode < 0:
                 # It was killed after it had begun to read, so that the transaction that is open is the one that it opened for us.
                 with suppress(PublishError):
                     self.run("abort", "-f")
@@ -189,12 +197,12 @@ class Repository:
             BusyError: somebody else is publishing.
             PublishError: it failed; nothing is published.
         """
-        with self._opened(path):
+        with self._opened(path) as end:
             try:
                 yield self.client
             except OSError as error:
                 raise PublishError(f"{error.filename}: expected to write in a transaction, found: {error.strerror}") from None
-            self.run("publish")
+            end(_PUBLISH)
 
     def look(self, path: str = "") -> None:
         """Bring the mount up to date, by a transaction that is ended at once.
@@ -205,22 +213,24 @@ class Repository:
         Raises:
             BusyError: somebody else is publishing.
         """
-        with self._opened(path):
-            self.run("abort", "-f")
+        with self._opened(path) as end:
+            end(_ABORT)
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[None]:
-        """Open a transaction, and end it after any failure but the one that somebody else has one open."""
-        try:
-            with self._call(["transaction", f"{self.name}/{path}" if path else self.name], subprocess.DEVNULL):
-                pass
-            yield
-        except BusyError:
-            raise
-        except BaseException:
-            with suppress(PublishError):
-                self.run("abort", "-f")
-            raise
+    def _opened(self, path: str) -> Iterator[Callable[[bytes], None]]:
+        """Open a transaction, and yield what tells how it ends; untold, and if this process is killed, it ends without a trace."""
+        place = f"{self.name}/{path}" if path else self.name
+        guard = ["sh", "-c", _GUARD, "sh", self.name, place, *self.site.command]
+        reader, writer = os.pipe()
+        with running(guard, f"cvmfs_server transaction {self.name}", reader) as process:
+            try:
+                os.close(reader)
+                write_all(writer, b"\n")
+                wait_for_reader(writer, process)
+                if process.poll() is None:
+                    yield lambda verb: write_all(writer, verb)
+            finally:
+                os.close(writer)
 
     def run(self, verb: str, *arguments: str) -> None:
         """Call `cvmfs_server VERB ARGUMENTS NAME`.
@@ -232,58 +242,5 @@ class Repository:
         with self._call([verb, *arguments, self.name], subprocess.DEVNULL):
             pass
 
-    @contextmanager
-    def _call(self, call: Sequence[str], stdin: int) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the program while the body runs, and see that it ends well; the body's own error comes first."""
-        with tempfile.TemporaryFile() as output:
-            # In a session of its own, Ctrl-C reaches cstore alone, which then ends the stream as it should. The directory must not be in
-            # the repository.
-            try:
-                process = subprocess.Popen(
-                    [*self.site.command, *call],
-                    stdin=stdin,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise PublishError(f"{self.site.command[0]}: expected the program of CernVM-FS, found: {error.strerror}") from None
-            try:
-                yield process
-            except BrokenPipeError:
-                # It stopped reading, and says why.
-                self._ended(process, call, output)
-                raise PublishError(
-                    f"cvmfs_server ingest {self.name}: expected it to read the whole stream, found that it stopped"
-                ) from None
-            except BaseException:
-                process.wait()
-                raise
-            self._ended(process, call, output)
-
-    def _ended(self, process: subprocess.Popen[bytes], call: Sequence[str], output: IO[bytes]) -> None:
-        code = process.wait()
-        if code == 0:
-            return
-        output.seek(0)
-        told = output.read().decode("utf-8", "replace")
-        kind = BusyError if code in (_IN_TRANSACTION, _LEASE_BUSY) or any(words in told for words in _BUSY_WORDS) else PublishError
-        shown = " ".join(told.split())[-_TOLD:] or "it said nothing"
-        raise kind(f"cvmfs_server {call[0]} {self.name}: expected it to publish, found exit code {code}: {shown}")
-
-
-def _write_all(pipe: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(pipe, view) :]
-
-
-def _wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a program has read what is in its pipe, or has ended: an ingest reads only when its transaction is open."""
-    waiting = array("i", [1])
-    while process.poll() is None:
-        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
-        if not waiting[0]:
-            return
-        time.sleep(_PAUSE)
+    def _call(self, arguments: Sequence[str], stdin: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return running([*self.site.command, *arguments], f"cvmfs_server {arguments[0]} {self.name}", stdin)

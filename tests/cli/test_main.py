@@ -136,7 +136,7 @@ def test_an_interrupted_change_leaves_the_store_as_it_was(store: Path) -> None:
     before = exact(store)
     with (
         exclusive(store / "overlay-images/images.lock", 1),
-        subprocess.Popen([*PROGRAM, "tag", store, OLD, NEW], stderr=subprocess.PIPE) as run,
+        subprocess.Popen(["env", "--default-signal=INT", *PROGRAM, "tag", store, OLD, NEW], stderr=subprocess.PIPE) as run,
     ):
         time.sleep(1)
         run.send_signal(signal.SIGINT)

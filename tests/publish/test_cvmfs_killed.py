@@ -7,6 +7,7 @@ Python's calls, so that they are the same at each run and spread over it; while 
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from tests.images import Image, file, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, publishing_machine
-from tests.publish.ending import Change, Counting, Ending, killed_after, nothing, packed, run, wrong, wrong_for_readers
+from tests.publish.ending import Change, Counting, Ending, EndingAt, killed_after, nothing, packed, run, wrong, wrong_for_readers
 from tests.publish.stores import IMAGES, NEW, OLD, TOOL, copy, sources
 
 if TYPE_CHECKING:
@@ -59,9 +60,17 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Change:
         return _change(place, verb, publisher.newest, "CVMFS_INCLUDE_XATTRS=true")
 
 
-def _change(place: Path, verb: tuple[str, ...], repository: Path, *settings: str) -> Change:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Change:
+    """An image makes a store behind a gateway."""
+    place = tmp_path_factory.mktemp("shared")
+    (place / "nothing").mkdir()
+    return _change(place, ("add", sources(place / "images")["new"], "--name", NEW), place / "nothing", upstream="gw")
+
+
+def _change(place: Path, verb: tuple[str, ...], repository: Path, *settings: str, upstream: str = "local") -> Change:
     """Return a change with the stores as they are before and after it, the latter from an undisturbed run."""
-    change = Change(verb, place, packed(repository), settings)
+    change = Change(verb, place, packed(repository), settings, upstream)
     with change.machine("undisturbed") as publisher:
         if publisher.store.exists():
             copy(publisher.store.resolve(), place / "before")
@@ -100,6 +109,27 @@ def test_killed_while_a_large_layer_is_streamed(large: Change) -> None:
             assert code in (0, -signal.SIGKILL)
             problems += [f"{seconds} seconds: {problem}" for problem in wrong(publisher, large, stores(large))]
         shutil.rmtree(publisher.machine.site.root)
+    assert problems == []
+
+
+@pytest.mark.parametrize("function", [os.setxattr, os.pipe, os.waitstatus_to_exitcode], ids=lambda function: str(function.__name__))
+def test_killed_as_it_calls(long: Change, function: object) -> None:
+    with long.machine(function) as publisher:
+        assert run(publisher, long.arguments, EndingAt(function), nothing) == -signal.SIGKILL
+        assert wrong_for_readers(publisher, long, stores(long)) == []
+
+
+def test_killed_behind_a_gateway(shared: Change) -> None:
+    calls = int((shared.place / "calls").read_text())
+    problems = []
+    for number in range(12):
+        moment = calls * number // 12 + CHANCE.randrange(calls // 12) + 1
+        with shared.machine(number) as publisher:
+            assert run(publisher, shared.arguments, Ending(moment), nothing) == -signal.SIGKILL
+            problems += [
+                f"call {moment} of {calls}: {problem}"
+                for problem in wrong_for_readers(publisher, shared, [shared.place / "nothing", shared.place / "after"])
+            ]
     assert problems == []
 
 

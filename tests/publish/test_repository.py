@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
 
 from cstore.errors import PublishError, StoreError
-from cstore.publish.repository import BusyError, Moment, Repository
+from cstore.publish.program import BusyError
+from cstore.publish.repository import Moment, Repository
 from tests.images import device, directory, file, tar
 from tests.publish.cvmfs import NAME, Publisher, publishing_machine
 
@@ -152,11 +156,24 @@ def test_a_transaction_that_refuses_something(publisher: Publisher) -> None:
 @pytest.mark.parametrize("point", ["before", "during"])
 def test_a_transaction_that_cannot_be_published(publisher: Publisher, point: str) -> None:
     with (
-        pytest.raises(PublishError, match=f"cvmfs_server publish .*: made to fail: {point}$"),
+        pytest.raises(PublishError, match=f"cvmfs_server transaction .*: made to fail: {point}$"),
         publisher.failing(f"publish:1:{point}").repository.transaction() as writable,
     ):
         (writable / "x").write_bytes(b"1")
     assert (publisher.revision, publisher.is_open) == (1, False)
+
+
+def test_a_transaction_whose_program_is_killed_ends_without_a_trace(publisher: Publisher) -> None:
+    child = os.fork()
+    if child == 0:
+        with publisher.repository.transaction() as writable:
+            (writable / "x").write_bytes(b"1")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    end = time.monotonic() + 30
+    while publisher.is_open and time.monotonic() < end:
+        time.sleep(0.01)
+    assert (publisher.verbs, publisher.revision, publisher.is_open) == (["transaction", "abort"], 1, False)
 
 
 def test_a_look_publishes_nothing(publisher: Publisher) -> None:
