@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from tests.compat.programs import run
 from tests.compat.test_trees import unpacked
 from tests.compat.trees import Row, differences, rows
+from tests.images import Image, directory, file, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine
 
 if TYPE_CHECKING:
@@ -115,6 +116,21 @@ def test_a_reader_goes_on_after_further_revisions(images: Images, readers: Reade
         assert second.image_id(LAYERS) == second.image_id(SIBLING)
         assert second.container(LAYERS, "cat", "/etc/sibling", "/opt/opaque/again") == "sibling\nback\n"
         second.refusal("image", "exists", TOPLESS)
+
+
+def test_saves_an_image_of_which_names_were_left_out(images: Images, readers: Readers, tmp_path: Path) -> None:
+    del images  # They see to it that podman is there.
+    layers = (tar(directory("etc"), file("etc/.cvmfscatalog", b"theirs"), file("etc/ours", b"ours")),)
+    source = write_layout(tmp_path / "images", Image(layers=layers))
+    with publishing_machine(tmp_path / "site") as publisher:
+        site = Site(publisher, tmp_path / "client")
+        site.cstore("add", source, "--name", LAYERS, "--skip-reserved")
+        podman = readers(site.newest())
+        podman("save", "--format", "oci-archive", "--output", tmp_path / "saved", LAYERS)
+    other = readers()
+    other("load", "--input", tmp_path / "saved")
+    with other.tree_of(LAYERS) as tree:
+        assert ((tree / "etc/.cvmfscatalog").read_bytes(), (tree / "etc/ours").read_bytes()) == (b"theirs", b"ours")
 
 
 def kept(row: Row) -> Row:

@@ -1,0 +1,90 @@
+"""How `cvmfs_server` is run, fed and understood."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import tempfile
+import termios
+import time
+from array import array
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from cstore.errors import PublishError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["BusyError", "running", "wait_for_reader", "write_all"]
+
+_IN_TRANSACTION = 17
+_LEASE_BUSY = 16
+_BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint", "already open")
+_TOLD = 400
+_PAUSE = 0.002
+
+
+class BusyError(PublishError):
+    """Somebody else's transaction is open, or holds the lease."""
+
+
+@contextmanager
+def running(command: Sequence[str], call: str, stdin: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the program while the body runs, and see that it ends well; the body's own error comes first.
+
+    Args:
+        command: the program with its arguments.
+        call: how errors name the call, such as `cvmfs_server publish REPOSITORY`.
+        stdin: an open file that it reads.
+
+    Raises:
+        BusyError: somebody else is publishing.
+        PublishError: it failed, or there is no such program.
+    """
+    with tempfile.TemporaryFile() as output:
+        # In a session of its own, Ctrl-C reaches cstore alone, which then ends the stream as it should. The directory must not be in
+        # the repository.
+        try:
+            process = subprocess.Popen(command, stdin=stdin, stdout=output, stderr=subprocess.STDOUT, cwd="/", start_new_session=True)
+        except OSError as error:
+            raise PublishError(f"{command[0]}: expected the program of CernVM-FS, found: {error.strerror}") from None
+        try:
+            yield process
+        except BrokenPipeError:
+            # It stopped reading, and says why.
+            _see_end(process, call, output)
+            raise PublishError(f"{call}: expected it to read the whole stream, found that it stopped") from None
+        except BaseException:
+            process.wait()
+            raise
+        _see_end(process, call, output)
+
+
+def _see_end(process: subprocess.Popen[bytes], call: str, output: IO[bytes]) -> None:
+    code = process.wait()
+    if code == 0:
+        return
+    output.seek(0)
+    told = output.read().decode("utf-8", "replace")
+    kind = BusyError if code in (_IN_TRANSACTION, _LEASE_BUSY) or any(words in told for words in _BUSY_WORDS) else PublishError
+    shown = " ".join(told.split())[-_TOLD:] or "it said nothing"
+    raise kind(f"{call}: expected it to publish, found exit code {code}: {shown}")
+
+
+def write_all(pipe: int, data: bytes) -> None:
+    """Write all of some bytes into a pipe."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program has read what is in its pipe, or has ended: it reads only when its transaction is open."""
+    waiting = array("i", [1])
+    while process.poll() is None:
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+        if not waiting[0]:
+            return
+        time.sleep(_PAUSE)
