@@ -20,14 +20,15 @@ ROOMS = [
     ("layer",),
     ("location", "store"),
     ("source",),
-    ("changes", "delta", "planning", "pruning", "steps"),
+    ("changes", "comparison", "delta", "planning", "pruning", "steps"),
     ("verify",),
+    ("mend",),
     ("publish",),
     ("sync",),
     ("cli", "__main__"),
 ]
 """Each room imports only from those before it, and from itself."""
-NOT_ABOVE = {("location", "layer"), ("store", "layer"), ("publish", "verify")}
+NOT_ABOVE = {("location", "layer"), ("store", "layer")}
 """Rooms of one row, which do not know each other."""
 
 BIGGEST = 250

@@ -15,15 +15,16 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 import orjson
+from attrs import frozen
 
 from cstore.errors import ContentError, FormatError
 from cstore.layer.entry import shown
 from cstore.layer.part import part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["SplitReader", "SplitWriter"]
+__all__ = ["Piece", "SplitReader", "SplitWriter", "read_pieces"]
 
 _RAW = 2
 _FILE = 1
@@ -101,14 +102,16 @@ class SplitReader:
     Args:
         file: the tar-split; the caller closes it.
         at: what errors call it.
+        see: is called with each piece of it that has any bytes, in order, as it is come to.
 
     Raises:
         FormatError: (while reading) it is damaged.
         ContentError: (while reading) content was asked for.
     """
 
-    def __init__(self, file: IO[bytes], at: str) -> None:
-        self._lines = self._read_lines(file)
+    def __init__(self, file: IO[bytes], at: str, see: Callable[[Piece], object] = lambda _piece: None) -> None:
+        self._pieces = read_pieces(file, at)
+        self._see = see
         self._at = at
         self._raw = b""
         self._offset = 0
@@ -147,33 +150,69 @@ class SplitReader:
             left -= passed
         return size - left
 
+    def drain(self) -> None:
+        """Pass over all that is left."""
+        self._file_left = 0
+        while self._advance():
+            self._file_left = 0
+
     def _advance(self) -> bool:
         """Go on to the next line that has any bytes; tell whether there is one."""
-        for kind, size, payload in self._lines:
-            if kind == _FILE and size:
-                self._file_left = size
+        for piece in self._pieces:
+            if piece.name is not None and piece.size:
+                self._see(piece)
+                self._file_left = piece.size
                 return True
-            if kind == _RAW and payload:
-                self._raw, self._offset = payload, 0
+            if piece.name is None and piece.payload:
+                self._see(piece)
+                self._raw, self._offset = piece.payload, 0
                 return True
         return False
 
-    def _read_lines(self, file: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
-        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-            try:
-                lines = io.BufferedReader(unpacked, _CHUNK)
-                while line := lines.readline(_LONGEST_LINE):
-                    yield self._parsed(line)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise FormatError(self._at, f"expected a gzip stream, found damage ({error})") from None
 
-    def _parsed(self, line: bytes) -> tuple[int, int, bytes]:
+@frozen
+class Piece:
+    """A line of a tar-split: bytes of the tar, or a file whose content stands there."""
+
+    name: bytes | None
+    """The name of the file in the tar; None for bytes."""
+    size: int
+    """Bytes of the file."""
+    payload: bytes
+    """The bytes, or the file's CRC-64."""
+
+
+def read_pieces(file: IO[bytes], at: str) -> Iterator[Piece]:
+    """Yield what a tar-split consists of.
+
+    Args:
+        file: the tar-split; the caller closes it.
+        at: what errors call it.
+
+    Raises:
+        FormatError: it is damaged.
+    """
+    with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
         try:
-            value = orjson.loads(line)
-            kind, size = value["type"], value.get("size", 0)
-            payload = base64.b64decode(value["payload"], validate=True) if kind == _RAW else b""
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, binascii.Error):
-            raise FormatError(self._at, f"expected an entry of tar-split, found {shown(line[:60])}") from None
-        if kind not in (_RAW, _FILE) or not isinstance(size, int) or size < 0:
-            raise FormatError(self._at, f"expected an entry of tar-split, found {shown(line[:60])}")
-        return kind, size, payload
+            lines = io.BufferedReader(unpacked, _CHUNK)
+            while line := lines.readline(_LONGEST_LINE):
+                yield _parsed(line, at)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(at, f"expected a gzip stream, found damage ({error})") from None
+
+
+def _parsed(line: bytes, at: str) -> Piece:
+    try:
+        value = orjson.loads(line)
+        kind, size = value["type"], value.get("size", 0)
+        payload = base64.b64decode(value["payload"] if kind == _RAW else value.get("payload") or "", validate=True)
+        name = _name(value) if kind == _FILE else None
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, binascii.Error):
+        raise FormatError(at, f"expected an entry of tar-split, found {shown(line[:60])}") from None
+    if kind not in (_RAW, _FILE) or not isinstance(size, int) or size < 0:
+        raise FormatError(at, f"expected an entry of tar-split, found {shown(line[:60])}")
+    return Piece(name, size, payload)
+
+
+def _name(value: Mapping[str, str]) -> bytes:
+    return base64.b64decode(value["name_raw"], validate=True) if value.get("name_raw") else value.get("name", "").encode()

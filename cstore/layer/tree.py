@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -10,19 +10,30 @@ from cstore.errors import ContentError
 from cstore.layer.entry import Entry, Kind, shown, whiteout
 from cstore.layer.names import mark, parent
 from cstore.layer.scan import kept_xattrs
-from cstore.layer.tar import TarReader
+from cstore.layer.tar import Stream, TarReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cstore.layer.below import Below
-    from cstore.layer.blob import BlobReader
     from cstore.layer.shape import Shape
 
-__all__ = ["Tree"]
+__all__ = ["Reading", "Tree"]
 
 _TOP = Entry(b"", Kind.DIRECTORY, 0o555, 0, 0, 0)
 _IMPLIED = Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, 0)
+
+
+class Reading(Stream, Protocol):
+    """A reading of a layer's tar."""
+
+    def finish(self) -> int:
+        """See that all of it was as it should be, at its end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -34,7 +45,7 @@ class Tree:
     shape: Shape = field(repr=False)
     below: Below = field(repr=False)
     """What the chain below shows, of what the shape asks for."""
-    open: Callable[[], BlobReader] = field(repr=False, eq=False)
+    open: Callable[[], Reading] = field(repr=False, eq=False)
 
     @property
     def whiteouts(self) -> int:

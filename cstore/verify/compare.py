@@ -1,0 +1,120 @@
+"""Comparing a tree with what its layer says of it (spec V63, V64, V96, V97)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from cstore.layer.entry import Entry, Kind
+from cstore.layer.names import is_reserved, parent
+from cstore.verify.files import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cstore.verify.tree import Walked
+
+__all__ = ["Comparison"]
+
+_MARK = b".wh."
+_TYPES = {
+    Kind.FILE: stat.S_IFREG,
+    Kind.DIRECTORY: stat.S_IFDIR,
+    Kind.SYMLINK: stat.S_IFLNK,
+    Kind.CHARACTER: stat.S_IFCHR,
+    Kind.BLOCK: stat.S_IFBLK,
+    Kind.FIFO: stat.S_IFIFO,
+}
+_DEVICES = (Kind.CHARACTER, Kind.BLOCK)
+
+
+@define
+class Comparison:
+    """Compares the entries of a layer, one after the other, with what lies in its tree."""
+
+    _walked: Walked
+    _guessed: Collection[bytes]
+    """Directories that the layer only implies: how they look is not its own."""
+    _expected: set[bytes] = field(factory=set)
+    _others: list[tuple[bytes, str]] = field(factory=list)
+    """Entries with other owners than the layer gives them."""
+    _owners: set[tuple[int, int]] = field(factory=set)
+    """The owners that entries of the tree have."""
+    _without_devices: list[bytes] = field(factory=list)
+
+    def see(self, entry: Entry) -> None:
+        """Compare an entry; parents must come before what is in them."""
+        path = entry.path
+        self._expected.add(path)
+        if path and parent(path) not in self._walked.directories:
+            return
+        try:
+            status = os.stat(path or b".", dir_fd=self._walked.diff.file, follow_symlinks=False)
+        except (OSError, ValueError):
+            self._miss(entry)
+            return
+        wanted = _TYPES.get(entry.kind, stat.S_IFREG)
+        if entry.kind is not Kind.HARDLINK and stat.S_IFMT(status.st_mode) != wanted:
+            code = "V64" if entry.is_whiteout else "V63"
+            self._walked.tally.add(code, path, f"expected {kind_of(wanted)}, found {kind_of(status.st_mode)}")
+            return
+        self._look(entry, status)
+
+    def finish(self) -> None:
+        """Note what the tree has besides, and whose its files are."""
+        for path in sorted((self._walked.directories | self._walked.others) - self._expected):
+            if path and not is_reserved(path) and not path.rpartition(b"/")[2].startswith(_MARK):
+                self._walked.tally.add("V63", path, "expected nothing, found something")
+        is_shared = len(self._owners) == 1
+        for path in self._without_devices:
+            if not (is_shared and self._owners != {(0, 0)}):
+                self._walked.tally.add("V63", path, "expected a device, found nothing")
+        for path, said in self._others:
+            self._walked.tally.add("V97" if is_shared else "V63", path, said)
+
+    def _miss(self, entry: Entry) -> None:
+        path = entry.path
+        if entry.is_whiteout:
+            if not self._is_below_opaque(path):
+                self._walked.tally.add("V64", path, "expected a whiteout, found nothing")
+        elif entry.kind in _DEVICES:
+            self._without_devices.append(path)
+        elif not is_reserved(path):
+            self._walked.tally.add("V63", path, f"expected a {entry.kind.value}, found nothing")
+
+    def _is_below_opaque(self, path: bytes) -> bool:
+        while path:
+            path = parent(path)
+            if path in self._walked.opaque:
+                return True
+        return b"" in self._walked.opaque
+
+    def _look(self, entry: Entry, status: os.stat_result) -> None:
+        path, kind = entry.path, entry.kind
+        if kind is Kind.SYMLINK:
+            target = os.fsencode(self._walked.diff.target(os.fsdecode(path)) or "")
+            if target != entry.target:
+                self._walked.tally.add(
+                    "V63", path, f'expected a symlink to "{os.fsdecode(entry.target)}", found one to "{os.fsdecode(target)}"'
+                )
+        elif kind is Kind.FILE and status.st_size != entry.size:
+            self._walked.tally.add("V63", path, f"expected {entry.size} bytes, found {status.st_size}")
+        elif kind in _DEVICES and (os.major(status.st_rdev), os.minor(status.st_rdev)) != entry.device:
+            self._walked.tally.add("V64" if entry.is_whiteout else "V63", path, f"expected the device {entry.device}, found another")
+        if kind is Kind.HARDLINK or entry.is_whiteout:
+            return
+        code = "V96" if path in self._guessed else "V63"
+        mode = stat.S_IMODE(status.st_mode)
+        if kind is not Kind.SYMLINK and mode != entry.mode:
+            self._walked.tally.add(code, path, f"expected mode {entry.mode:o}, found {mode:o}")
+        owner = (status.st_uid, status.st_gid)
+        self._owners.add(owner)
+        if owner != (entry.uid, entry.gid):
+            said = f"expected the owner {entry.uid}:{entry.gid}, found {owner[0]}:{owner[1]}"
+            if code == "V96":
+                self._walked.tally.add(code, path, said)
+            else:
+                self._others.append((path, said))

@@ -1,0 +1,201 @@
+"""Files of a store that may be anything: nothing is reached through a symlink, nothing is waited for, nothing is read without end."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from cstore.index.lock import request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Directory", "UnreadableError", "kind_of", "locked", "read_all"]
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHUNK = 1 << 20
+_PAUSE = 0.01
+_PATIENCE = 500
+_OTHERS_READ = stat.S_IROTH
+_OTHERS_ENTER = stat.S_IROTH | stat.S_IXOTH
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symlink",
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class UnreadableError(Exception):
+    """A file is not what it should be; the text says what was found."""
+
+
+def kind_of(mode: int) -> str:
+    """Return what a mode says that a file is, as in `a directory`."""
+    return _KINDS.get(stat.S_IFMT(mode), "something else")
+
+
+@contextmanager
+def locked(directory: Directory, name: str) -> Iterator[None]:
+    """Hold a lock of podman's for reading, if it can be had in a few seconds: a check waits for no one without end (spec K1)."""
+    try:
+        file = directory.open(name)
+    except UnreadableError:
+        yield
+        return
+    try:
+        for _ in range(_PATIENCE):
+            try:
+                fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_RDLCK))
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    break
+                time.sleep(_PAUSE)
+            else:
+                break
+        yield
+    finally:
+        os.close(file)
+
+
+def read_all(file: int, most: int) -> bytes:
+    """Return the content of an open file.
+
+    Raises:
+        UnreadableError: it cannot be read, or has more than so many bytes.
+    """
+    parts, left = [], most + 1
+    try:
+        while left and (part := os.read(file, min(left, _CHUNK))):
+            parts.append(part)
+            left -= len(part)
+    except OSError as error:
+        raise UnreadableError(f"a file that cannot be read ({error.strerror})") from None
+    if not left:
+        raise UnreadableError(f"more than {most} bytes")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Directory:
+    """An open directory. Names in it are single parts of paths.
+
+    Args:
+        file: a descriptor of it, which `close` closes.
+        path: where it is, relative to the store.
+    """
+
+    __slots__ = ("file", "path")
+
+    def __init__(self, file: int, path: str) -> None:
+        self.file = file
+        self.path = path
+
+    @classmethod
+    def at(cls, place: str | os.PathLike[str]) -> Self:
+        """Open a directory by its path, through whatever symlinks lead there.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        return cls(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "")
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.file)
+
+    def place(self, name: str) -> str:
+        """Return where a name in it is, relative to the store."""
+        return f"{self.path}/{name}" if self.path else name
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Directory | None]:
+        """Open a directory in it while the body runs; None where there is none."""
+        found = self.inside(name)
+        try:
+            yield found
+        finally:
+            if found is not None:
+                found.close()
+
+    def inside(self, name: str) -> Directory | None:
+        """Open a directory in it; None where there is none. The caller closes it."""
+        try:
+            return Directory(os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=self.file), self.place(name))
+        except (OSError, ValueError):
+            return None
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Return what is known of a name in it; None where there is nothing."""
+        try:
+            return os.stat(name, dir_fd=self.file, follow_symlinks=False)
+        except (OSError, ValueError):
+            return None
+
+    def found(self, name: str) -> str:
+        """Return what a name in it is, as in `a directory` or `nothing`."""
+        status = self.status(name)
+        return "nothing" if status is None else kind_of(status.st_mode)
+
+    def target(self, name: str) -> str | None:
+        """Return the text of a symlink in it; None where there is none."""
+        try:
+            return os.readlink(name, dir_fd=self.file)
+        except (OSError, ValueError):
+            return None
+
+    def read(self, name: str, most: int) -> bytes:
+        """Return the content of a file in it.
+
+        Args:
+            name: of the file.
+            most: bytes that it may have.
+
+        Raises:
+            UnreadableError: it is no file, cannot be read, or is larger.
+        """
+        file = self.open(name)
+        try:
+            return read_all(file, most)
+        finally:
+            os.close(file)
+
+    def open(self, name: str) -> int:
+        """Open a file in it; the caller closes the descriptor.
+
+        Raises:
+            UnreadableError: it is no file, or cannot be opened.
+        """
+        try:
+            file = os.open(name, _OPEN, dir_fd=self.file)
+        except (OSError, ValueError) as error:
+            found = self.found(name)
+            raise UnreadableError(f"one that cannot be opened ({error})" if found == "a file" else found) from None
+        mode = os.fstat(file).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(file)
+            raise UnreadableError(kind_of(mode))
+        return file
+
+    def entries(self) -> dict[str, bool]:
+        """Return the names in it, sorted, each with whether it is a directory; none where it cannot be read."""
+        try:
+            with os.scandir(self.file) as found:
+                return dict(sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found))
+        except OSError:
+            return {}
+
+    def is_open_to_all(self, name: str = "") -> bool:
+        """Whether others can read a file in it, or can read and enter a directory in it; or can this directory itself."""
+        status = os.fstat(self.file) if not name else self.status(name)
+        if status is None or stat.S_ISLNK(status.st_mode):
+            return True
+        wanted = _OTHERS_ENTER if stat.S_ISDIR(status.st_mode) else _OTHERS_READ
+        return status.st_mode & wanted == wanted

@@ -1,0 +1,152 @@
+"""The repository that holds a store: where symlinks may lead that leave the store."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from attrs import frozen
+
+__all__ = ["Origin"]
+
+_MOST_STEPS = 40
+_MARKS = ("user.fqrn", "user.root_hash")
+_FIND = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@frozen
+class Origin:
+    """A repository, or the directory in which a store lies.
+
+    A path is followed part by part, so that no symlink leads out of it.
+    """
+
+    root: Path
+    """As it can be read here."""
+    readers_root: str
+    """As readers see it: absolute symlinks name that."""
+    store: tuple[str, ...]
+    """Where in it the store is."""
+
+    @classmethod
+    def of(cls, store: Path, readers_store: str) -> Self:
+        """Return the repository of a store: the nearest directory above that CernVM-FS marks as one, or else just the one above.
+
+        Args:
+            store: the store's directory.
+            readers_store: the absolute path by which readers mount it.
+        """
+        place = Path(os.path.realpath(store))
+        root = next((above for above in place.parents if _is_repository(above)), place.parent)
+        inside = place.relative_to(root).parts
+        readers = Path(os.path.normpath(readers_store)).parts
+        matches = readers[len(readers) - len(inside) :] == inside
+        above = str(Path(*readers[: len(readers) - len(inside)])) if matches else str(root)
+        return cls(root, above, inside)
+
+    def inside(self, path: str) -> list[str]:
+        """Return where in the repository a path of the store is."""
+        return [*self.store, *_parts(path)]
+
+    def kind_at(self, directory: list[str], target: str) -> int | None:
+        """Return the mode of what a symlink leads to; 0 where that is nothing, None where it is outside.
+
+        Args:
+            directory: where in the repository the symlink is.
+            target: its text.
+        """
+        place = self.find(directory, target)
+        if place is None:
+            return None
+        found = self._open(place)
+        if found < 0:
+            return 0
+        try:
+            return os.fstat(found).st_mode
+        finally:
+            os.close(found)
+
+    def open(self, directory: list[str], target: str) -> int | None:
+        """Return a descriptor of the directory or file to which a symlink leads; None where it leads to neither, or outside.
+
+        The caller closes it.
+        """
+        place = self.find(directory, target)
+        found = self._open(place) if place is not None else -1
+        if found < 0:
+            return None
+        try:
+            mode = os.fstat(found).st_mode
+            # What is open as a path can be opened for reading only by that path, which is no symlink any more.
+            return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+        except OSError:
+            return None
+        finally:
+            os.close(found)
+
+    def find(self, directory: list[str], target: str) -> list[str] | None:
+        """Return where in the repository a symlink leads, part by part and through no other; None where it leads outside."""
+        start = self._start([*directory], target)
+        steps = 0
+        while start is not None and start[1]:
+            at, left = start
+            part = left.pop()
+            if part == "..":
+                start = (at[:-1], left) if at else None
+            elif (text := self._link([*at, part])) is None:
+                at.append(part)
+            else:
+                steps += 1
+                further = self._start(at, text) if steps <= _MOST_STEPS else None
+                start = (further[0], [*left, *further[1]]) if further else None
+        return start[0] if start is not None else None
+
+    def _start(self, at: list[str], target: str) -> tuple[list[str], list[str]] | None:
+        """Return where the text of a symlink begins and the parts to go from there, the last first; None where that is outside."""
+        if not target.startswith("/"):
+            return at, _parts(target)[::-1]
+        for root in (self.readers_root, str(self.root)):
+            if target == root or target.startswith(f"{root.rstrip('/')}/"):
+                return [], _parts(target[len(root) :])[::-1]
+        return None
+
+    def _link(self, place: list[str]) -> str | None:
+        """Return the text of a symlink; None where there is none."""
+        found = self._open(place)
+        if found < 0:
+            return None
+        try:
+            return os.readlink("", dir_fd=found) if stat.S_ISLNK(os.fstat(found).st_mode) else None
+        except OSError:
+            return None
+        finally:
+            os.close(found)
+
+    def _open(self, place: list[str]) -> int:
+        """Return a descriptor (of O_PATH) of what is at the end of a path without symlinks; -1 where there is nothing."""
+        found = os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in place:
+            try:
+                inner = os.open(part, _FIND, dir_fd=found)
+            except (OSError, ValueError):
+                inner = -1
+            os.close(found)
+            if inner < 0:
+                return -1
+            found = inner
+        return found
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _is_repository(place: Path) -> bool:
+    for mark in _MARKS:
+        with suppress(OSError):
+            os.getxattr(place, mark)
+            return True
+    return False
