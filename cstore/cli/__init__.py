@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "program"]
 
-_VERBS = ("add", "remove", "tag", "list", "inspect", "prune", "config", "completion")
+_VERBS = ("add", "remove", "tag", "list", "inspect", "prune", "verify", "repair", "adopt", "diff", "config", "completion")
 _FAILED = 3
 _INTERRUPTED = 130
 
@@ -44,9 +44,9 @@ def program() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 fine, 2 usage, 3 error (one sentence on stderr)."""
+    """Run the command line and exit: 0 fine, 1 where a verb found something, 2 usage, 3 error (one sentence on stderr)."""
     try:
-        program.main(arguments, prog_name="cstore", standalone_mode=False)
+        code = program.main(arguments, prog_name="cstore", standalone_mode=False)
     except click.UsageError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -62,3 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         click.echo(f"cstore: {error.filename or 'a file'}: expected to use it, found: {error.strerror}", err=True)
         sys.exit(_FAILED)
+    else:
+        # A problem or a difference, with which a verb has ended by itself, is no error.
+        if code:
+            sys.exit(code)

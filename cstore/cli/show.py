@@ -20,6 +20,7 @@ __all__ = ["as_json", "count", "delta_lines", "progress", "size", "step_dict"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
+_COUNTING = ("checking", "reading")
 
 
 def size(count: int) -> str:
@@ -75,6 +76,11 @@ def progress() -> Iterator[Progress]:
         yield shown
 
 
+def _amount(work: str, subject: str, total: int) -> str:
+    """Return what a work is about and how much there is of it: a check counts things, all else bytes."""
+    return f"{total} {subject}" if work in _COUNTING else f"{subject} ({size(total)})"
+
+
 class _Lines:
     """A line for each piece of work."""
 
@@ -85,7 +91,7 @@ class _Lines:
         return
 
     def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
-        click.echo(f"{work} {subject} ({size(total)})", err=True)
+        click.echo(f"{work} {_amount(work, subject, total)}", err=True)
         return lambda _size: None
 
 
@@ -106,7 +112,7 @@ class _Bars:
 
     def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
         self._end()
-        label = f"{work} {subject.removeprefix('sha256:')[:12]} ({size(total)})"
+        label = f"{work} {_amount(work, subject.removeprefix('sha256:')[:12], total)}"
         self._bar = click.progressbar(length=max(total, 1), label=label, file=sys.stderr, update_min_steps=max(total // 200, 1))
         self._bar.render_progress()
         return self._bar.update

@@ -17,7 +17,7 @@ from tests.publish.stores import NEW, OLD, exact
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERBS = {"add": 2, "remove": 2, "tag": 3, "list": 1, "inspect": 2, "prune": 1, "config": 1, "completion": 1}
+VERBS = {"add": 2, "remove": 2, "tag": 3, "list": 1, "inspect": 2, "prune": 1, "verify": 1, "repair": 1, "adopt": 1, "diff": 2, "config": 1, "completion": 1}
 """How many arguments each verb needs."""
 WITHOUT_END = ("add", "remove")
 """Verbs that take any number more."""
