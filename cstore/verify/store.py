@@ -7,36 +7,30 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from cstore.errors import FormatError, NotFoundError, StoreError
-from cstore.index.gojson import decode
+from cstore.errors import NotFoundError
 from cstore.location import place_of
-from cstore.model.about import About
-from cstore.model.layout import ABOUT
 from cstore.source.fetch import Progress, silent
 from cstore.verify import indexes
 from cstore.verify.agreement import Agreement
 from cstore.verify.chains import check_chain, check_parent
 from cstore.verify.deep import Deep
-from cstore.verify.files import Directory, UnreadableError, locked
 from cstore.verify.images import Images
 from cstore.verify.origin import Origin
 from cstore.verify.orphans import check_orphans, check_retired, check_tar_splits, check_unfinished
 from cstore.verify.overlay import Overlay
-from cstore.verify.records import Image, Layer, Wrong, read_images, read_layers
+from cstore.verify.reading import read_store
 from cstore.verify.rules import problem
 from cstore.verify.shared import check_shared
-from cstore.verify.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cstore.verify.problem import Problem
+    from cstore.verify.records import Image
+    from cstore.verify.survey import Survey
 
 __all__ = ["verify"]
-
-_LARGEST_ABOUT = 64 << 20
-_ROOMS = ("overlay-layers", "overlay-images")
 
 
 def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyword
@@ -84,10 +78,9 @@ class _Check:
     _sample: int = field(kw_only=True)
 
     def run(self) -> Iterator[Problem]:
-        top = self._top()
-        problems: list[Problem] = []
-        survey, images, layers = self._read(top, problems)
-        yield from problems
+        reading = read_store(self._root, self._readers_root, self._opened)
+        survey, images, layers = reading.survey, reading.images, reading.layers
+        yield from reading.problems
         yield from indexes.check_names(images, layers)
         yield from indexes.twice("image", images, "overlay-images/images.json")
         yield from indexes.twice("layer", layers, "overlay-layers/layers.json")
@@ -111,63 +104,6 @@ class _Check:
         if survey.access.count:
             said = f"expected others to be able to read everything, found {survey.access.count} that they cannot"
             yield problem("V76", "store", survey.access.closed[0], f"{said}, such as {', '.join(survey.access.closed)}")
-
-    def _top(self) -> Directory:
-        try:
-            top = Directory.at(self._root)
-        except OSError as error:
-            raise StoreError(f"{self._root}: expected an image store, found: {error.strerror}") from None
-        self._opened.callback(top.close)
-        if all(top.found(room) != "a directory" for room in _ROOMS):
-            raise StoreError(f"{self._root}: expected an image store, found a directory without overlay-images and overlay-layers")
-        return top
-
-    def _read(self, top: Directory, problems: list[Problem]) -> tuple[Survey, list[Image], list[Layer]]:
-        """Read the indexes at one moment, and what is wrong with them."""
-        rooms = [self._opened.enter_context(top.opened(room)) for room in _ROOMS]
-        locks = ExitStack()
-        with locks:
-            data: list[tuple[bytes, list[object]]] = []
-            for room, name in zip(rooms, ("layers", "images"), strict=True):
-                if room is not None:
-                    locks.enter_context(locked(room, f"{name}.lock"))
-            for room, name in zip(rooms, ("layers", "images"), strict=True):
-                data.append(indexes.values_of(room, f"{name}.json", problems) if room is not None else (b"", []))
-        layers, images = [*read_layers(data[0][1])], [*read_images(data[1][1])]
-        problems += [indexes.wrong(item, "overlay-layers/layers.json") for item in layers if isinstance(item, Wrong)]
-        problems += [indexes.wrong(item, "overlay-images/images.json") for item in images if isinstance(item, Wrong)]
-        sound_images = [item for item in images if isinstance(item, Image)]
-        sound_layers = [item for item in layers if isinstance(item, Layer)]
-        survey = Survey(
-            top=top,
-            root=self._root,
-            readers_root=self._readers_root,
-            about=self._about(top, problems),
-            images={item.id: item for item in sound_images},
-            layers={item.id: item for item in sound_layers},
-        )
-        survey.access.see(top)
-        for path, room, name, (index, _) in zip(_ROOMS, rooms, ("layers", "images"), data, strict=True):
-            if room is None:
-                problems.append(
-                    problem("V5", f"{path}/{name}.lock", f"{path}/{name}.lock", f"expected a lock file, found no directory {path}")
-                )
-                continue
-            problems += indexes.check_lock(room, f"{name}.lock", index)
-            for file in ("", f"{name}.json", f"{name}.lock"):
-                survey.access.see(room, file)
-        return survey, sound_images, sound_layers
-
-    def _about(self, top: Directory, problems: list[Problem]) -> About | None:
-        if top.found(ABOUT) == "nothing":
-            return None
-        try:
-            return About.from_dict(decode(top.read(ABOUT, _LARGEST_ABOUT), ABOUT))
-        except UnreadableError as error:
-            problems.append(problem("V88", ABOUT, ABOUT, f"expected a file, found {error}"))
-        except FormatError as error:
-            problems.append(problem("V88", ABOUT, ABOUT, str(error)))
-        return None
 
     def _choose(self, survey: Survey) -> tuple[list[Image], list[str]]:
         """Return the images to check, and the layers."""
