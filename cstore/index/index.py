@@ -21,7 +21,7 @@ from cstore.model.digest import found
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["EMPTY", "Index"]
+__all__ = ["EMPTY", "Index", "own_form", "records_in"]
 
 EMPTY = b"[]"
 _FIRST = b"[\n"
@@ -151,7 +151,7 @@ class Index:
         return self._joined([*kept, *added])
 
     def _joined(self, pieces: Sequence[bytes]) -> Index:
-        data = _FIRST + _BETWEEN.join(pieces) + _LAST if pieces else EMPTY
+        data = own_form(pieces)
         if self.is_own:
             return Index(self.name, data, True, (), {})  # noqa: FBT003 - positional for attrs
         return Index.read(self.name, data)
@@ -196,6 +196,23 @@ class Index:
         if not isinstance(value, dict):
             raise FormatError(f"{self.name}[{where}]", f"expected an object, found {found(value)}")
         return value
+
+
+def records_in(data: bytes) -> list[bytes]:
+    """Return the bytes of each record of an index of any form, which must be sound JSON.
+
+    Raises:
+        FormatError: the records are too deep, or hold text that is no UTF-8.
+    """
+    try:
+        return [data[start:end] for start, end in _spans(data)]
+    except (RecursionError, UnicodeDecodeError):
+        raise FormatError("", "expected records of fewer levels, in UTF-8") from None
+
+
+def own_form(records: Sequence[bytes]) -> bytes:
+    """Return an index with these records, a line each (spec J7)."""
+    return _FIRST + _BETWEEN.join(records) + _LAST if records else EMPTY
 
 
 def _spans(data: bytes) -> Iterator[tuple[int, int]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.verify.records import Image
     from cstore.verify.survey import Survey
 
-__all__ = ["Images"]
+__all__ = ["Images", "item_files"]
 
 _MANIFEST = "manifest"
 _INDEX = "overlay-images/images.json"
@@ -57,7 +57,7 @@ class Images:
                 directory.close()
 
     def _check_files(self, image: Image, directory: Directory) -> Iterator[Problem]:
-        known = {_file(key) for key in (*image.big_data, *image.sizes, _MANIFEST, f"sha256:{image.id}")}
+        known = item_files(image)
         for name in directory.entries():
             self._survey.access.see(directory, name)
             if name not in known:
@@ -122,6 +122,11 @@ class Images:
                 yield problem("V42", subject, items.place(key), f"expected {size} bytes, found {actual}")
             if digest and digest != (other := _digest_like(digest, data)):
                 yield problem("V43", subject, items.place(key), f"expected the digest {digest}, found {other}")
+
+
+def item_files(image: Image) -> set[str]:
+    """Return the names of the files that an image's big data may have."""
+    return {_file(key) for key in (*image.big_data, *image.sizes, _MANIFEST, f"sha256:{image.id}")}
 
 
 def _file(key: str) -> str:
