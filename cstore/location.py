@@ -61,7 +61,7 @@ def read_files(root: Path) -> StoreFiles:
     """
     try:
         if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
-            what = f"found a directory without {IMAGES_INDEX}" if root.is_dir() else "found nothing"
+            what = f"found a directory without {IMAGES_INDEX}" if root.is_dir() else "found a file" if root.exists() else "found nothing"
             raise StoreError(f"{root}: expected an image store, {what}")
         with _reading(root / LAYERS_LOCK), _reading(root / IMAGES_LOCK):
             return StoreFiles(

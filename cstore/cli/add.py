@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cstore.cli import show
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.model.layout import Form
 from cstore.publish.batch import Batch, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["command"]
 
@@ -54,6 +59,7 @@ def command(
         batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress)
         try:
             names = [added for source in sources for added in batch.add(source, name=name)]
+            _see_each_once(names)
             receipt = batch.preview() if dry_run else batch.publish()
         finally:
             batch.close()
@@ -64,8 +70,14 @@ def command(
         for line in show.delta_lines(receipt.delta):
             click.echo(line)
     else:
-        for line in _lines(names, receipt):
+        for line in [*_lines(names, receipt), *_lines_of_revision(receipt, revision)]:
             click.echo(line)
+
+
+def _see_each_once(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise click.UsageError(f"{twice[0]}: expected each name from one SOURCE, found it from several")
 
 
 def _lines(names: list[str], receipt: Receipt) -> list[str]:
@@ -73,9 +85,7 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
         return [f"{added}: already there" for added in names]
     lines = [f"added {added}" for added in names]
     written = f"{show.count(receipt.layers, 'new layer')}, {show.count(receipt.entries, 'entry')}, {show.size(receipt.bytes_written)}"
-    lines.append(f"{written}; owners: {receipt.owners}")
-    if receipt.revision is not None:
-        lines.append(f"revision {receipt.revision}, root hash {receipt.root_hash}, {show.size(receipt.bytes_streamed)} streamed")
+    lines.append(f"{written} in {receipt.seconds:.1f} s; owners: {receipt.owners}")
     if receipt.devices_left_out:
         lines.append(
             f"left out {show.count(len(receipt.devices_left_out), 'device')} that only root can make: {', '.join(receipt.devices_left_out)}"
@@ -89,9 +99,17 @@ def _lines(names: list[str], receipt: Receipt) -> list[str]:
     return lines
 
 
+def _lines_of_revision(receipt: Receipt, revision: Revision) -> Iterator[str]:
+    for line in show.revision_lines(receipt, revision.tag):
+        yield f"{line}, {show.size(receipt.bytes_streamed)} streamed" if receipt.revision is not None else line
+    if revision.keeps_xattrs and receipt.known_layers:
+        yield f"extended attributes are set in new layers only: {show.count(receipt.known_layers, 'layer')} were there already"
+
+
 def _dict(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
     return {
         "names": list(receipt.names),
+        "images": receipt.images,
         "layers": receipt.layers,
         "entries": receipt.entries,
         "bytes": receipt.bytes_written,

@@ -13,6 +13,7 @@ from cstore.store import Store
 __all__ = ["command"]
 
 _ROOT_PLACES = 'graphroot = "/var/lib/containers/storage"\nrunroot = "/run/containers/storage"\n'
+_UNUSABLE = frozenset(',"\\')
 _FUSE = '\n[storage.options.overlay]\nmount_program = "/usr/bin/fuse-overlayfs"\n'
 
 
@@ -28,8 +29,8 @@ def command(location: str, *, fuse_overlayfs: bool) -> None:
     place = place_at(location)
     Store.open(place.root)
     root = place.readers_root
-    if "," in str(root) or '"' in str(root) or not str(root).isprintable():
-        raise StoreError(f"{root}: expected a path without commas, quotes and control characters, since podman cannot use one")
+    if set(str(root)) & _UNUSABLE or not str(root).isprintable():
+        raise StoreError(f"{root}: expected a path without commas, quotes, backslashes and control characters, since podman cannot use one")
     click.echo(
         f'[storage]\ndriver = "overlay"\n{_ROOT_PLACES if os.geteuid() == 0 else ""}\n'
         f'[storage.options]\nadditionalimagestores = ["{root}"]\n{_FUSE if fuse_overlayfs else ""}',

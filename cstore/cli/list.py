@@ -9,6 +9,7 @@ import click
 from cstore.cli import show
 from cstore.cli.site import place_at
 from cstore.pruning import unreferenced
+from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.owners import Owners
 from cstore.store import Store
 
@@ -35,7 +36,8 @@ def command(location: str, *, as_json: bool) -> None:
         "layers": len(chains.sizes),
         "retired": len(unreferenced(store)),
         "layout": store.about.form.value,
-        "owners": str(Owners.there(place.root)),
+        # In a repository the owner of the store's directory says nothing of its layers.
+        "owners": str(place.owners if isinstance(place, CvmfsPlace) else Owners.there(place.root)),
     }
     if as_json:
         click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))

@@ -10,12 +10,13 @@ import click
 from cstore.cli import show
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.pruning import plan_prune
+from cstore.publish.place import Place, Published
 from cstore.publish.prune import prune
 from cstore.store import Store
 
 __all__ = ["command"]
 
-_GRACE = re.compile(r"(\d{1,5})([dw])")
+_GRACE = re.compile(r"([0-9]{1,5})([dw])")
 _DAYS = {"d": 1, "w": 7}
 
 
@@ -32,11 +33,25 @@ def _grace(_context: click.Context, _option: click.Parameter, value: str) -> dt.
     "--grace", callback=_grace, default="14d", metavar="DAYS", show_default=True, help="How long readers may build on a retired layer."
 )
 @click.option("--dry-run", is_flag=True, help="Print the steps, but write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @revision_options
-def command(location: str, grace: dt.timedelta, *, dry_run: bool, wait: float, revision_tag: str, message: str) -> None:
+def command(location: str, grace: dt.timedelta, *, dry_run: bool, as_json: bool, wait: float, revision_tag: str, message: str) -> None:
     """Remove the layers of the store at LOCATION that were retired longer ago than the grace period."""
-    place = place_at(location, revision=Revision(wait=wait, tag=revision_tag, message=message))
-    today = dt.datetime.now(tz=dt.UTC).date()
-    delta = plan_prune(Store.open(place.root), grace, today) if dry_run else prune(place, grace, today).delta
-    for line in show.delta_lines(delta):
+    with show.progress() as progress:
+        place = place_at(location, progress, Revision(wait=wait, tag=revision_tag, message=message))
+        today = dt.datetime.now(tz=dt.UTC).date()
+        done = _preview(place, grace, today) if dry_run else prune(place, grace, today)
+    if as_json:
+        click.echo(show.receipt_json(done, steps=[show.step_dict(step) for step in done.delta]))
+        return
+    for line in show.delta_lines(done.delta):
         click.echo(line)
+    for line in show.revision_lines(done, "" if dry_run else revision_tag):
+        click.echo(line)
+
+
+def _preview(place: Place, grace: dt.timedelta, today: dt.date) -> Published:
+    delta = plan_prune(Store.open(place.root), grace, today)
+    if delta:
+        place.check(delta)
+    return Published(delta=delta)

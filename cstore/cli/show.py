@@ -14,13 +14,16 @@ from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceInd
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.publish.batch import Receipt
+    from cstore.publish.place import Published
     from cstore.source.fetch import Progress
 
-__all__ = ["as_json", "count", "delta_lines", "progress", "size", "step_dict"]
+__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "size", "step_dict"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
 _COUNTING = ("checking", "reading")
+_WAITING = "waiting for"
 
 
 def size(count: int) -> str:
@@ -53,6 +56,20 @@ def delta_lines(delta: Delta) -> Iterator[str]:
     yield f"{count(len(delta.steps), 'step')}, {count(delta.entries, 'entry')}, {size(delta.size)}" if delta else "nothing to do"
 
 
+def revision_lines(done: Receipt | Published | None, tag: str) -> Iterator[str]:
+    """Yield a line that tells the revision that was published, if one was; where one was to get a name, also that none was."""
+    if done is not None and done.revision is not None:
+        yield f"revision {done.revision}, root hash {done.root_hash or 'unknown, since somebody else has published by now'}"
+    elif tag:
+        yield f"no revision is named {tag}, since there was nothing to publish"
+
+
+def receipt_json(done: Receipt | Published | None, **more: object) -> str:
+    """Return what was done as JSON, with the revision that was published, null where none was."""
+    told = (done.revision, done.root_hash) if done is not None else (None, None)
+    return as_json({**more, "changed": bool(done and done.delta), "revision": told[0], "root_hash": told[1]})
+
+
 def step_dict(step: Step) -> dict[str, object]:
     """Return a step for JSON."""
     return {"step": _verb(step), "path": step.path, "bytes": step.size, "entries": step_entries(step)}
@@ -71,14 +88,17 @@ def _verb(step: Step) -> str:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show how long works go on: as bars on a terminal, as a line for each elsewhere; all of it on stderr."""
-    terminal = sys.stderr.isatty()
+    # There is none where the caller has closed it.
+    terminal = sys.stderr is not None and sys.stderr.isatty()
     with _Bars() if terminal else _Lines() as shown:
         yield shown
 
 
 def _amount(work: str, subject: str, total: int) -> str:
-    """Return what a work is about and how much there is of it: a check counts things, all else bytes."""
-    return f"{total} {subject}" if work in _COUNTING else f"{subject} ({size(total)})"
+    """Return what a work is about and how much there is of it: a check counts things, waiting nothing, all else bytes."""
+    if work in _COUNTING:
+        return f"{total} {subject}"
+    return subject if work == _WAITING else f"{subject} ({size(total)})"
 
 
 class _Lines:
@@ -112,6 +132,8 @@ class _Bars:
 
     def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
         self._end()
+        if work == _WAITING:
+            return _Lines()(work, subject, total)
         label = f"{work} {_amount(work, subject.removeprefix('sha256:')[:12], total)}"
         self._bar = click.progressbar(length=max(total, 1), label=label, file=sys.stderr, update_min_steps=max(total // 200, 1))
         self._bar.render_progress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import asdict, evolve, frozen
 
+from cstore.location import SCHEME
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.find import find_place
 from cstore.publish.repository import Site
@@ -48,24 +50,49 @@ def place_at(location: str, progress: Progress = silent, revision: Revision | No
     """Return the place that LOCATION means; the environment can move what is CernVM-FS's.
 
     Raises:
-        UsageError: options for a revision, where there are none.
+        UsageError: options for a revision, where there are none, or a message without a name; the environment names no program.
         StoreError: this machine publishes no such repository, or the location has another scheme.
     """
     moved: dict[str, Any] = {name: Path(os.environ[variable]) for name, variable in _VARIABLES.items() if variable in os.environ}
-    if _COMMAND in os.environ:
-        moved["command"] = tuple(shlex.split(os.environ[_COMMAND]))
+    if _COMMAND in os.environ and location.startswith(SCHEME):
+        moved["command"] = _program(os.environ[_COMMAND])
     place = find_place(location, progress, Site(**moved))
     if revision is None or revision == Revision():
         return place
     if not isinstance(place, CvmfsPlace):
         raise click.UsageError("--wait, --tag, --message, --xattrs and --skip-reserved are for a LOCATION in CernVM-FS")
+    if revision.message and not revision.tag:
+        raise click.UsageError("--message tells what a named revision is, so it takes --tag")
     return evolve(place, **asdict(revision))
+
+
+def _program(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        words = ()
+    if not words:
+        raise click.UsageError(f"{_COMMAND}: expected a program with its arguments, as a shell takes them, found {text!r}")
+    return words
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("expected a number of seconds, found nan")
+    return value
 
 
 def revision_options(verb: F) -> F:
     """Give a verb the options for the revision that it publishes; it takes them as `wait`, `tag` and `message`."""
     options = (
-        click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Wait for a transaction that is open."),
+        click.option(
+            "--wait",
+            type=click.FloatRange(min=0),
+            callback=_seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="Wait for a transaction that is open.",
+        ),
         click.option("--tag", "revision_tag", default="", metavar="NAME", help="Name the new revision."),
         click.option("--message", default="", metavar="TEXT", help="Tell what the named revision is."),
     )

@@ -21,7 +21,9 @@ __all__ = ["UNPRIVILEGED", "Scan", "kept_xattrs", "scan"]
 UNPRIVILEGED = "user."
 """How the names of the extended attributes begin that every owner of a file can set."""
 
-_NAMESPACES = ("user.", "trusted.", "security.", "system.")
+_OTHERS = ("trusted.", "security.", "system.")
+_NAMESPACES = (UNPRIVILEGED, *_OTHERS)
+_WITH_USERS = (Kind.FILE, Kind.DIRECTORY, Kind.HARDLINK)
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _SPECIAL = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 _RESERVED = b".cvmfs"
@@ -162,11 +164,13 @@ class _Count:
 
 
 def kept_xattrs(entry: Entry) -> tuple[tuple[str, bytes], ...]:
-    """Return the extended attributes that an entry's file gets (spec X1, X2)."""
+    """Return the extended attributes that an entry's file gets (spec X1, X2); Linux has none of users' on symlinks and devices."""
     if not entry.xattrs:
         return ()
     return tuple(
-        (name, value) for name, value in entry.xattrs if name.startswith(_NAMESPACES) and name != _LABEL and not name.startswith(_OVERLAY)
+        (name, value)
+        for name, value in entry.xattrs
+        if name.startswith(_NAMESPACES if entry.kind in _WITH_USERS else _OTHERS) and name != _LABEL and not name.startswith(_OVERLAY)
     )
 
 

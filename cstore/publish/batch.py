@@ -7,12 +7,13 @@ import platform as machine
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from cstore.delta import Delta, PutTree
-from cstore.errors import SourceError, StoreError
+from cstore.errors import PublishError, SourceError, StoreError
 from cstore.model.about import About
 from cstore.model.platform import Platform
 from cstore.model.reference import Reference
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from cstore.model.layout import Form
     from cstore.source.fetch import Progress
+    from cstore.source.image import SourceImage
 
 __all__ = ["Batch", "Receipt", "publishing"]
 
@@ -39,8 +41,12 @@ class Receipt:
     delta: Delta = field(repr=False)
     names: tuple[str, ...]
     """Under which names images were added or tagged, in order."""
+    images: int
+    """Images that were to be added."""
     layers: int
     """New layers."""
+    known_layers: int
+    """Layers of these images that were there already, and stay as they are."""
     entries: int
     """Entries written."""
     bytes_written: int
@@ -55,9 +61,12 @@ class Receipt:
     seconds: float
     """From the first look at the store to the end."""
     revision: int | None = None
-    """The revision of the repository; None in a plain directory, or where there was nothing to do."""
+    """The revision of the repository; None in a plain directory, or where there was nothing to do.
+
+    Behind a gateway, where others publish at the same time, it is the first that is known to hold the change.
+    """
     root_hash: str | None = None
-    """The root hash of that revision."""
+    """The root hash of that revision; None also where somebody else has published since, so that it is not told any more."""
     bytes_streamed: int = 0
     """Of the tar that was streamed into the repository."""
 
@@ -140,11 +149,20 @@ class Batch:
         store = self._read()
         adds = [change for change in self._changes if isinstance(change, Add)]
         for change in adds:
-            self._fetcher.fetch(change.image, store)
+            self._fetch(change.image, store)
         layers = self._fetcher.layers
         lacking = [layers[layer] for change in adds for layer in change.image.chain if store.layers.raw(layer) is None]
         ground = store.ground({layer.id: layer.parent for layer in lacking})
         return plan(store, self._changes, layers, ground, self._today)
+
+    def _fetch(self, image: SourceImage, store: Store) -> None:
+        try:
+            self._fetcher.fetch(image, store)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # What a layer's tar-split needs is kept in a file without a name.
+            raise PublishError(f"{gettempdir()}: expected to keep what layers need meanwhile, found: {error.strerror}") from None
 
     def publish(self) -> Receipt:
         """Carry out all changes, and return what was done.
@@ -169,7 +187,10 @@ class Batch:
             StoreError: as `publish` does, but for what only writing shows.
         """
         start = time.monotonic()
-        return self._receipt(Published(delta=self.plan()), time.monotonic() - start)
+        delta = self.plan()
+        if delta:
+            self._place.check(delta)
+        return self._receipt(Published(delta=delta), time.monotonic() - start)
 
     def close(self) -> None:
         """Let go of all sources and fetched layers."""
@@ -187,12 +208,15 @@ class Batch:
     def _receipt(self, published: Published, seconds: float) -> Receipt:
         delta, owners = published.delta, self._place.owners
         trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
+        chains = {change.image.id: change.image.chain for change in self._changes if isinstance(change, Add)}
         scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees]
         lost = [scan.xattrs if not self._place.keeps_xattrs else 0 if owners.as_in_image else scan.privileged_xattrs for scan in scans]
         return Receipt(
             delta=delta,
             names=tuple(str(name) for change in self._changes for name in _named(change)),
+            images=len(chains),
             layers=len(trees),
+            known_layers=len({layer for chain in chains.values() for layer in chain} - trees),
             entries=delta.entries,
             bytes_written=delta.size,
             owners=str(owners),

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
-from cstore.errors import PublishError
+from cstore.errors import PublishError, StoreError
 from cstore.model.layout import CATALOG
+from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
+from cstore.publish.xattrs import set_xattrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from cstore.publish.repository import Moment, Repository
+    from cstore.publish.repository import Repository
     from cstore.source.fetch import Progress
 
-__all__ = ["Carrier", "MovedOnError", "Target"]
+__all__ = ["Carried", "Carrier", "MovedOnError", "Target"]
 
 _MOST_CATALOGS = 300
 
@@ -50,6 +53,36 @@ class Target:
         """Return where a path of the store is in the repository."""
         return f"{self.path}/{path}"
 
+    def check(self) -> None:
+        """See that the way to the store leads through directories only: whatever else is in it would be replaced (spec C4).
+
+        Raises:
+            StoreError: it leads through a symlink, a file or something else, or behind a gateway through nothing.
+        """
+        place = self.repository.published
+        *above, _ = self.path.split("/")
+        for number, part in enumerate(self.path.split("/")):
+            place = place / part
+            try:
+                mode = place.lstat().st_mode
+            except FileNotFoundError:
+                if number < len(above) and self.repository.has_gateway:
+                    raise StoreError(f"{place}: expected a directory, in which a gateway lets a store be made, found nothing") from None
+                return
+            if not stat.S_ISDIR(mode):
+                found = "a symlink" if stat.S_ISLNK(mode) else "a file" if stat.S_ISREG(mode) else "something else"
+                raise StoreError(f"{place}: expected a directory on the way to the store, or nothing, found {found}")
+
+
+@frozen
+class Carried:
+    """What carrying a delta came to."""
+
+    moment: Moment
+    """The revision that it made; its root hash is empty where somebody else has published since, so that nobody tells it any more."""
+    streamed: int
+    """Bytes of tar."""
+
 
 class Carrier:
     """Carries deltas into a repository of which this machine is the only publisher."""
@@ -57,6 +90,7 @@ class Carrier:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._repository = target.repository
+        self._lease = ""
 
     def refresh(self) -> None:
         """See that what is mounted is what is published: here it always is."""
@@ -65,8 +99,8 @@ class Carrier:
         """Return what is published now."""
         return self._repository.moment()
 
-    def carry(self, delta: Delta, moment: Moment) -> int:
-        """Publish a delta, see that it is there, and return the bytes that were streamed.
+    def carry(self, delta: Delta, moment: Moment) -> Carried:
+        """Publish a delta, and see that it is there.
 
         Args:
             delta: the steps, at least one.
@@ -80,8 +114,7 @@ class Carrier:
         left = [step.path for step in delta if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path)]
         if left:
             # Remains of a run that was killed, which no index names. One call cannot both remove a path and put it.
-            self._same(moment)
-            self._repository.remove([self._target.placed(path) for path in left])
+            self._clear(left, moment)
             moment = self._next(moment, 1)
         streamed = 0
         parts = list(self._parts(delta))
@@ -90,8 +123,19 @@ class Carrier:
             revisions = 1 + self._set_xattrs(part)
             if number < len(parts) - 1:
                 moment = self._next(moment, revisions)
+        made, now = moment.revision + revisions, self.moment()
+        if now.revision != made:
+            return Carried(Moment(made, ""), streamed)
         self._verify(delta)
-        return streamed
+        return Carried(now, streamed)
+
+    def _clear(self, paths: Sequence[str], moment: Moment) -> None:
+        """Publish removals, with a stream of a directory that is there and stays as it is (spec C3).
+
+        A call that reads a stream tells whose the transaction is, should it be killed.
+        """
+        with self._repository.ingest(base="/", removes=[self._target.placed(path) for path in paths]) as write:
+            self._stream(write, Delta(), moment)
 
     def _next(self, moment: Moment, revisions: int) -> Moment:
         """Return what is published after some revisions of our own.
@@ -107,19 +151,29 @@ class Carrier:
     def _ingest(self, part: Delta, moment: Moment) -> int:
         removes = [step.path for step in part if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path)]
         with self._repository.ingest(base="/", removes=[self._target.placed(path) for path in removes]) as write:
-            stream = TarStream(write, self._target.path, leaves_out=self._target.leaves_out)
-            try:
-                for step in _each_path_once(part.steps):
-                    if isinstance(step, ReplaceIndex) and stream.size:
-                        self._same_by_now(moment, stream)
-                    self._put(stream, step)
-                self._same_by_now(moment, stream)
-                stream.finish()
-            except BaseException:
-                with suppress(OSError):
-                    stream.poison()
-                raise
+            return self._stream(write, part, moment)
+
+    def _stream(self, write: Callable[[bytes], object], part: Delta, moment: Moment) -> int:
+        """Write a part, whose names are below the repository's top, and return its bytes."""
+        with self._writing(TarStream(write, self._target.path, leaves_out=self._target.leaves_out)) as stream:
+            stream.directory("")
+            for step in _each_path_once(part.steps):
+                if isinstance(step, ReplaceIndex):
+                    self._same_by_now(moment, stream)
+                self._put(stream, step)
+            self._same_by_now(moment, stream)
         return stream.size
+
+    @contextmanager
+    def _writing(self, stream: TarStream) -> Iterator[TarStream]:
+        """Finish a stream after the body; after an exception, make it one that is not published."""
+        try:
+            yield stream
+            stream.finish()
+        except BaseException:
+            with suppress(OSError):
+                stream.poison()
+            raise
 
     def _put(self, stream: TarStream, step: Step) -> None:
         if isinstance(step, PutTree):
@@ -162,12 +216,10 @@ class Carrier:
         trees = [step for step in part if isinstance(step, PutTree) and self._has_xattrs(step)]
         if not trees:
             return 0
-        with self._repository.transaction() as writable:
+        with self._repository.transaction(self._lease) as writable:
             for step in trees:
-                top = os.fsencode(writable / self._target.placed(step.path) / "diff")
-                for entry, _ in step.tree.walk():
-                    for name, value in entry.xattrs:
-                        os.setxattr(top + b"/" + entry.path, name, value, follow_symlinks=False)
+                top = writable / self._target.placed(step.path) / "diff"
+                set_xattrs(step.tree.walk(), top, leaves_out=self._target.leaves_out)
         return 1
 
     def _verify(self, delta: Delta) -> None:
@@ -178,7 +230,7 @@ class Carrier:
         """
         for step in {step.path: step for step in delta}.values():
             place = self._target.root / step.path
-            if not _is_done(step, place):
+            if not _is_done(step, self._target.root):
                 raise PublishError(f"{place}: expected what was just published, found something else")
 
 
@@ -192,7 +244,8 @@ def _each_path_once(steps: Sequence[Step]) -> list[Step]:
     return [step for number, step in enumerate(steps) if last[step.path] == number]
 
 
-def _is_done(step: Step, place: Path) -> bool:
+def _is_done(step: Step, root: Path) -> bool:
+    place = root / step.path
     try:
         if isinstance(step, PutTree):
             return (place / "diff").is_dir() and all((place / name).read_bytes() == data for name, data in step.files.items())
@@ -201,7 +254,7 @@ def _is_done(step: Step, place: Path) -> bool:
         if isinstance(step, PutSymlink):
             return str(place.readlink()) == step.target
         if isinstance(step, ReplaceIndex):
-            return place.read_bytes() == step.data
+            return place.read_bytes() == step.data and (root / step.lock_path).read_bytes() == step.lock
     except OSError:
         return False
     return not os.path.lexists(place)

@@ -5,29 +5,29 @@ What it rests on are statements of the spec (spec C1 to C23).
 
 from __future__ import annotations
 
-import os
+import re
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
 from cstore.delta import Delta, PutTree
 from cstore.errors import PublishError, StoreError
+from cstore.layer.names import is_reserved
 from cstore.location import SCHEME
 from cstore.model.layout import ABOUT, CATALOG, IMAGES_INDEX, Form
-from cstore.publish.carrier import Carrier, MovedOnError, Target
+from cstore.publish.carrier import Carried, Carrier, MovedOnError, Target
 from cstore.publish.gateway import GatewayCarrier
-from cstore.publish.locks import take
+from cstore.publish.locks import everybodys
 from cstore.publish.owners import Owners
 from cstore.publish.place import Published
 from cstore.publish.program import BusyError
-from cstore.publish.refusals import refuse_reserved, refuse_xattrs
-from cstore.publish.repository import Repository, Site
+from cstore.publish.refusals import refuse_links_to_reserved, refuse_reserved, refuse_xattrs
+from cstore.publish.repository import Moment, Repository, Site
 from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["CvmfsPlace", "parse_location"]
@@ -38,10 +38,16 @@ DEFAULT_PATH = "podmanStore"
 _PAUSE = 3.0
 _GATEWAY_PATIENCE = 600.0
 _MOST_HOLES = 64 << 30
-_LOCK_MODE = 0o600
 _BEGUN = frozenset([CATALOG, ABOUT, "overlay", "overlay-images", "overlay-layers", "pool"])
 _OWN_PATIENCE = 3600.0
 """Seconds to wait for another cstore, which ends by itself."""
+_PART = re.compile(r"[\w.+=@%][\w.+=@%-]*")
+"""A part of PATH: `cvmfs_server` hands it to a shell, takes `:` for the end of one path, and a client expands `$(`."""
+_LONGEST_PART = 255
+_WHITEOUT = ".wh."
+_TAG = re.compile(r"[\w.+=@%:/][\w.+=@%:/-]*")
+_NO_MESSAGE = re.compile(r'["$`\\]|[^\x20-\x7e\x80-\U0010ffff]')
+"""What a message cannot have: `cvmfs_server` hands it to a shell in double quotes."""
 
 
 @frozen(kw_only=True)
@@ -103,53 +109,94 @@ class CvmfsPlace:
         delta = self._patiently(lambda: self._look(carrier, plan), end)
         if not delta:
             return Published(delta=delta)
-        self._check(delta)
-        with _only_cstore(self.repository):
+        self.check(delta)
+        with everybodys(self.repository.site.locks / f"cstore-{self.repository.name}.lock", _OWN_PATIENCE):
             return self._patiently(lambda: self._try(carrier, plan), end)
 
     def _patiently(self, work: Callable[[], T], end: float) -> T:
         """Do something again while somebody else is publishing, and at once where he has published."""
+        told = False
         while True:
             try:
                 return work()
             except MovedOnError:
                 continue
             except BusyError as error:
-                if time.monotonic() >= end:
+                left = end - time.monotonic()
+                # Behind a gateway, who tries again too early may undo what he waited for (spec C23).
+                if left <= 0 or (left < _PAUSE and self.repository.has_gateway):
                     raise _explained(error, self.repository) from None
-                time.sleep(_PAUSE)
+                if not told:
+                    self.progress("waiting for", f"whoever is publishing to {self.repository.name}", 0)
+                    told = True
+                time.sleep(min(_PAUSE, left))
 
     def _look(self, carrier: Carrier, plan: Callable[[], Delta]) -> Delta:
         carrier.refresh()
+        self._target.check()
         return plan()
 
     def _try(self, carrier: Carrier, plan: Callable[[], Delta]) -> Published:
         carrier.refresh()
         moment = carrier.moment()
+        self._target.check()
         delta = plan()
-        return self._published(carrier, delta, carrier.carry(delta, moment)) if delta else Published(delta=delta)
+        if not delta:
+            return Published(delta=delta)
+        self._check_trees(delta)
+        return self._published(delta, carrier.carry(delta, moment))
+
+    @property
+    def _target(self) -> Target:
+        return Target(self.repository, self.path, self.progress, leaves_out=self.skips_reserved, sets_xattrs=self.keeps_xattrs)
 
     def _carrier(self) -> Carrier:
-        target = Target(self.repository, self.path, self.progress, leaves_out=self.skips_reserved, sets_xattrs=self.keeps_xattrs)
-        return GatewayCarrier(target) if self.repository.has_gateway else Carrier(target)
+        return GatewayCarrier(self._target) if self.repository.has_gateway else Carrier(self._target)
 
-    def _published(self, carrier: Carrier, delta: Delta, streamed: int) -> Published:
-        moment = carrier.moment()
+    def _published(self, delta: Delta, carried: Carried) -> Published:
+        made = carried.moment
         if self.tag:
             try:
-                self.repository.run("tag", "-a", self.tag, *(("-m", self.message) if self.message else ()))
+                self._name(made)
             except PublishError as error:
-                raise PublishError(f"published as revision {moment.revision}, but that is not named {self.tag}: {error}") from None
-        return Published(delta=delta, revision=moment.revision, root_hash=moment.root_hash, streamed=streamed)
+                raise PublishError(f"published as revision {made.revision}, but that is not named {self.tag}: {error}") from None
+        return Published(delta=delta, revision=made.revision, root_hash=made.root_hash or None, streamed=carried.streamed)
 
-    def _check(self, delta: Delta) -> None:
-        """See that nothing is in the layers that could not be published, before anything is.
+    def _name(self, made: Moment) -> None:
+        """Give the revision its name, and no other one.
 
         Raises:
-            PublishError: something is.
+            PublishError: somebody else has published since, or the name was refused.
         """
+        if not made.root_hash:
+            raise PublishError(f"{self.repository.name}: expected it to be the newest, found that somebody else has published since")
+        # A gateway names the newest only.
+        which = () if self.repository.has_gateway else ("-h", made.root_hash)
+        self.repository.run("tag", "-a", self.tag, *which, *(("-m", self.message) if self.message else ()))
+
+    def check(self, delta: Delta) -> None:
+        """See that nothing is in the way of a delta that could be known before anything is published.
+
+        Raises:
+            StoreError: the way to the store leads through something else than directories.
+            PublishError: a layer has something that could not be published, or the revision cannot get its name.
+        """
+        self._target.check()
+        self._check_trees(delta)
+        if self.message and _NO_MESSAGE.search(self.message):
+            raise PublishError(f"{self.message!r}: expected a message without quotes, dollars, backslashes and control characters")
+        if not self.tag:
+            return
+        if not _TAG.fullmatch(self.tag):
+            raise PublishError(f"{self.tag!r}: expected a name for a revision of letters, digits and ._+=@%:/-, found another")
+        if self.tag in self.repository.tags():
+            raise PublishError(f"{self.repository.name}: expected no revision named {self.tag} yet, found one")
+
+    def _check_trees(self, delta: Delta) -> None:
         trees = [step for step in delta if isinstance(step, PutTree)]
-        if not self.skips_reserved:
+        if self.skips_reserved:
+            refuse_links_to_reserved(trees)
+        else:
             refuse_reserved(trees)
         for step in trees:
             if step.holes > _MOST_HOLES:
@@ -164,28 +211,19 @@ def parse_location(text: str, site: Site) -> tuple[Repository, str]:
     """Split `cvmfs://REPOSITORY[/PATH]`.
 
     Raises:
-        StoreError: this machine publishes no such repository, or the path leads out of it.
+        StoreError: this machine publishes no such repository, or the path leads out of it, or has what CernVM-FS or its program would
+            take for something else.
     """
-    name, slash, path = text.removeprefix(SCHEME).partition("/")
-    parts = path.strip("/").split("/")
-    if slash and (".." in parts or "." in parts or "" in parts):
+    name, _, path = text.removeprefix(SCHEME).partition("/")
+    parts = path.removesuffix("/").split("/") if path else [DEFAULT_PATH]
+    if ".." in parts or "." in parts or "" in parts:
         raise StoreError(f"{text}: expected cvmfs://REPOSITORY or cvmfs://REPOSITORY/PATH, found another form")
-    return Repository.parse(name, site), path.strip("/") if slash else DEFAULT_PATH
-
-
-@contextmanager
-def _only_cstore(repository: Repository) -> Iterator[None]:
-    """Be the only cstore of this machine that publishes to the repository."""
-    path = repository.site.locks / f"cstore-{repository.name}.lock"
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _LOCK_MODE)
-    except OSError as error:
-        raise PublishError(f"{path}: expected a lock file that can be written, found: {error.strerror}") from None
-    try:
-        take(file, path, _OWN_PATIENCE)
-        yield
-    finally:
-        os.close(file)
+    for part in parts:
+        if not _PART.fullmatch(part) or len(part.encode()) > _LONGEST_PART:
+            raise StoreError(f"{text!r}: expected a PATH of letters, digits and ._+=@%-, found {part!r}")
+        if is_reserved(part.encode()) or part.startswith(_WHITEOUT):
+            raise StoreError(f"{text}: expected a PATH without names that CernVM-FS takes for its own, found {part}")
+    return Repository.parse(name, site), "/".join(parts)
 
 
 def _explained(error: BusyError, repository: Repository) -> PublishError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["apply", "is_interrupted", "is_vacant", "writing"]
+__all__ = ["apply", "check_space", "is_interrupted", "is_vacant", "writing"]
 
 PATIENCE = 120.0
 """Seconds to wait for another writer, or for a podman that holds its locks."""
@@ -91,7 +91,7 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
     with _as_publish_errors(root), _work(writer):
         recover(writer)
         try:
-            _check_space(delta, root)
+            check_space(delta, root)
             journal = Journal.of(delta, root)
             journal.write(writer)
             _carry_out(delta, writer, progress)
@@ -198,8 +198,13 @@ def _locked(work: Path) -> int | None:
     return None
 
 
-def _check_space(delta: Delta, root: Path) -> None:
-    disk = os.statvfs(root)
+def check_space(delta: Delta, root: Path) -> None:
+    """See that there is room for a delta.
+
+    Raises:
+        PublishError: there is none.
+    """
+    disk = os.statvfs(root if root.exists() else root.parent)
     free = disk.f_bavail * disk.f_frsize
     if delta.size > free:
         raise PublishError(f"{root}: expected {delta.size} bytes of free space, found {free}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -14,11 +14,12 @@ from attrs import evolve
 from cstore.delta import Delta, PutTree, Remove, Step, file_of
 from cstore.errors import PublishError
 from cstore.model.layout import CATALOG
-from cstore.publish.carrier import Carrier
+from cstore.publish.carrier import Carried, Carrier, Target
 from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["GatewayCarrier", "parse_published"]
@@ -29,60 +30,66 @@ _PATIENCE = 30.0
 class GatewayCarrier(Carrier):
     """Carries deltas under a lease on the store's own path; other hosts publish elsewhere meanwhile."""
 
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._lease = target.path
+
     def moment(self) -> Moment:
         """Return what is published now, by the repository's own manifest: the mount here may be older (spec C21)."""
         url = self._repository.setting("CVMFS_STRATUM0") + "/.cvmfspublished"
         try:
             with urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310 - the address is the repository's own setting
                 return parse_published(answer.read(1 << 16), url)
-        except (URLError, OSError, ValueError) as error:
-            raise PublishError(f"{url}: expected the manifest of the repository, found: {error}") from None
+        except (URLError, HTTPException, OSError, ValueError) as error:
+            raise PublishError(f"{url}: expected the manifest of the repository, found: {str(error) or type(error).__name__}") from None
 
     def refresh(self) -> None:
         """See that what is mounted is what is published; a transaction that is opened and ended at once brings it up to date."""
         if self._repository.moment() != self.moment():
             self._repository.look(self._target.path)
 
-    def carry(self, delta: Delta, moment: Moment) -> int:
-        """Publish a delta: what is put first, then what is removed, a call for each path (spec C22)."""
-        del moment
-        self._make_base()
+    def carry(self, delta: Delta, moment: Moment) -> Carried:
+        """Publish a delta: what is put first, then what is removed, a call for each path (spec C22).
+
+        Others publish elsewhere meanwhile; the revision that is told is the first that is known to hold all of the delta.
+        """
+        self._make_base(moment)
         for step in delta:
             if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path):
-                self._repository.remove([self._target.placed(step.path)])
+                self._repository.remove(self._target.placed(step.path))
         marked = Delta(tuple(_marked(step) for step in delta))
         puts = Delta(tuple(step for step in marked if not isinstance(step, Remove)))
-        streamed = sum(self._stream(part) for part in self._parts(puts)) if puts else 0
+        streamed = sum(self._put_part(part, moment) for part in self._parts(puts)) if puts else 0
         for step in marked:
             if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path):
-                self._repository.remove([self._target.placed(step.path)])
+                self._repository.remove(self._target.placed(step.path))
         self.refresh()
         self._verify(marked)
+        return Carried(self.moment(), streamed)
+
+    def _put_part(self, part: Delta, moment: Moment) -> int:
+        with self._repository.ingest(base=self._target.path) as write:
+            streamed = self._stream(write, part, moment)
+        self._set_xattrs(part)
         return streamed
 
-    def _stream(self, part: Delta) -> int:
-        """Publish a part whose names are below the store's path, on which the lease is."""
-        with self._repository.ingest(base=self._target.path) as write:
-            stream = TarStream(write, "", leaves_out=self._target.leaves_out)
-            try:
-                for step in {step.path: step for step in part}.values():
-                    self._put(stream, step)
-                stream.finish()
-            except BaseException:
-                with suppress(OSError):
-                    stream.poison()
-                raise
-        self._set_xattrs(part)
+    def _stream(self, write: Callable[[bytes], object], part: Delta, moment: Moment) -> int:
+        """Write a part, whose names are below the store's path, on which the lease is."""
+        del moment
+        with self._writing(TarStream(write, "", leaves_out=self._target.leaves_out)) as stream:
+            for step in {step.path: step for step in part}.values():
+                self._put(stream, step)
+            # Now the transaction is open, and what is mounted is the newest state.
+            stream.flush()
+            self._target.check()
         return stream.size
 
-    def _make_base(self) -> None:
+    def _make_base(self, moment: Moment) -> None:
         """Make the store's directory with a catalog of its own, without which devices would be dropped (spec C19)."""
         if (self._target.root / CATALOG).exists():
             return
         with self._repository.ingest(base=self._target.path, keeps_owners=False) as write:
-            stream = TarStream(write, "")
-            stream.put(file_of(CATALOG, b""))
-            stream.finish()
+            self._stream(write, Delta((file_of(CATALOG, b""),)), moment)
         self.refresh()
 
     def _verify(self, delta: Delta) -> None:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["exclusive", "take"]
+__all__ = ["everybodys", "exclusive", "take"]
 
 _PAUSE = 0.01
+_MODE = 0o666
 
 
 @contextmanager
@@ -44,6 +45,44 @@ def exclusive(path: Path, patience: float) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+@contextmanager
+def everybodys(path: Path, patience: float) -> Iterator[None]:
+    """Hold a lock file that every user of this machine can lock; it is made if there is none, and stays.
+
+    Args:
+        path: the lock file.
+        patience: seconds to wait for those who hold it.
+
+    Raises:
+        PublishError: somebody held it all that time, or it cannot be opened.
+    """
+    try:
+        file = _opened(path)
+    except OSError as error:
+        raise PublishError(f"{path}: expected a lock file that can be written, found: {error.strerror}") from None
+    try:
+        take(file, path, patience)
+        yield
+    finally:
+        os.close(file)
+
+
+def _opened(path: Path) -> int:
+    how = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        # In a directory as /run/lock the kernel refuses O_CREAT to all but a file's owner (fs.protected_regular), also if it is there.
+        try:
+            return os.open(path, how)
+        except FileNotFoundError:
+            pass
+        try:
+            file = os.open(path, how | os.O_CREAT | os.O_EXCL, _MODE)
+        except FileExistsError:
+            continue
+        os.fchmod(file, _MODE)
+        return file
 
 
 def take(file: int, path: Path, patience: float) -> None:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from cstore.errors import StoreError
 from cstore.model.layout import Form
-from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
+from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
 from cstore.source.fetch import Progress, silent
 
@@ -28,9 +28,12 @@ class Published:
 
     delta: Delta
     revision: int | None = None
-    """The new revision of the repository; None in a plain directory, or where nothing was published."""
+    """The new revision of the repository; None in a plain directory, or where nothing was published.
+
+    Behind a gateway, where others publish at the same time, it is the first that is known to hold the change.
+    """
     root_hash: str | None = None
-    """The root hash of that revision."""
+    """The root hash of that revision; None where somebody else has published since, so that it is not told any more."""
     streamed: int = 0
     """Bytes of the tar that was streamed."""
 
@@ -65,6 +68,14 @@ class Place(Protocol):
 
     def is_vacant(self) -> bool:
         """Whether a store can be made here."""
+        ...
+
+    def check(self, delta: Delta) -> None:
+        """See that nothing is in the way of a delta, as far as that can be known without writing.
+
+        Raises:
+            StoreError: something is.
+        """
         ...
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
@@ -110,6 +121,14 @@ class DirectoryPlace:
     def is_vacant(self) -> bool:
         """Whether nothing is there, or an empty directory."""
         return is_vacant(self.root)
+
+    def check(self, delta: Delta) -> None:
+        """See that there is room for a delta.
+
+        Raises:
+            PublishError: there is none.
+        """
+        check_space(delta, self.root)
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
         """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first.

@@ -9,7 +9,7 @@ import tempfile
 import termios
 import time
 from array import array
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from cstore.errors import PublishError
@@ -17,7 +17,7 @@ from cstore.errors import PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["BusyError", "running", "wait_for_reader", "write_all"]
+__all__ = ["BusyError", "answer", "running", "wait_for_reader", "write_all"]
 
 _IN_TRANSACTION = 17
 _LEASE_BUSY = 16
@@ -31,19 +31,23 @@ class BusyError(PublishError):
 
 
 @contextmanager
-def running(command: Sequence[str], call: str, stdin: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], call: str, stdin: int = subprocess.DEVNULL, output: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the program while the body runs, and see that it ends well; the body's own error comes first.
 
     Args:
         command: the program with its arguments.
         call: how errors name the call, such as `cvmfs_server publish REPOSITORY`.
         stdin: an open file that it reads.
+        output: an open file that gets all that it says; None if only errors shall tell of it.
 
     Raises:
         BusyError: somebody else is publishing.
         PublishError: it failed, or there is no such program.
     """
-    with tempfile.TemporaryFile() as output:
+    with ExitStack() as files:
+        output = output or files.enter_context(tempfile.TemporaryFile())
         # In a session of its own, Ctrl-C reaches cstore alone, which then ends the stream as it should. The directory must not be in
         # the repository.
         try:
@@ -60,6 +64,19 @@ def running(command: Sequence[str], call: str, stdin: int) -> Iterator[subproces
             process.wait()
             raise
         _see_end(process, call, output)
+
+
+def answer(command: Sequence[str], call: str) -> str:
+    """Run the program to its end, and return what it says.
+
+    Raises:
+        PublishError: it failed, or there is no such program.
+    """
+    with tempfile.TemporaryFile() as output:
+        with running(command, call, output=output):
+            pass
+        output.seek(0)
+        return output.read().decode("utf-8", "replace")
 
 
 def _see_end(process: subprocess.Popen[bytes], call: str, output: IO[bytes]) -> None:
@@ -80,11 +97,17 @@ def write_all(pipe: int, data: bytes) -> None:
         view = view[os.write(pipe, view) :]
 
 
-def wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a program has read what is in its pipe, or has ended: it reads only when its transaction is open."""
+def wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a program has read what is in its pipe, or has ended; return whether it has read it.
+
+    It reads only when its transaction is open, so that one which is open is its own.
+    """
     waiting = array("i", [1])
-    while process.poll() is None:
+    has_ended = False
+    while not has_ended:
+        has_ended = process.poll() is not None
         fcntl.ioctl(pipe, termios.FIONREAD, waiting)
         if not waiting[0]:
-            return
-        time.sleep(_PAUSE)
+            return True
+        time.sleep(0 if has_ended else _PAUSE)
+    return False

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.errors import PublishError, StoreError
-from cstore.publish.program import running, wait_for_reader, write_all
+from cstore.publish.opening import Opening
+from cstore.publish.program import BusyError, answer, running, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,11 +111,16 @@ class Repository:
             raise PublishError(f"{self.published}: expected a mounted repository with its revision, found: {error}") from None
 
     def setting(self, name: str) -> str:
-        """Return a setting of the repository's server.conf, empty where it is not set."""
+        """Return a setting of the repository's server.conf, empty where it is not set.
+
+        Raises:
+            PublishError: there is no such file, or it cannot be read: what it would have said is never guessed.
+        """
+        place = self.site.settings / self.name / "server.conf"
         try:
-            text = (self.site.settings / self.name / "server.conf").read_text()
-        except OSError:
-            return ""
+            text = place.read_text("utf-8", "replace")
+        except OSError as error:
+            raise PublishError(f"{place}: expected the settings of the repository, found: {error.strerror}") from None
         found = re.findall(rf"^\s*{re.escape(name)}\s*=\s*[\"']?(.*?)[\"']?\s*$", text, re.MULTILINE)
         return str(found[-1]) if found else ""
 
@@ -157,32 +163,26 @@ class Repository:
                 data = data[_HEAD:]
                 started.append(calls.enter_context(self._call(call, reader)))
                 os.close(reader)
-                wait_for_reader(writer, started[0])
+                opening.wait(writer, started[0])
             write_all(writer, data)
 
-        try:
-            with ExitStack() as calls:
-                try:
-                    yield write
-                finally:
-                    os.close(writer)
-                    if not started:
-                        os.close(reader)
-        except PublishError:
-            if started and started[0].returncode < 0:
-                # It was killed after it had begun to read, so that the transaction that is open is the one that it opened for us.
-                with suppress(PublishError):
-                    self.run("abort", "-f")
-            raise
+        with self._opening() as opening, ExitStack() as calls:
+            try:
+                yield write
+            finally:
+                os.close(writer)
+                if not started:
+                    os.close(reader)
 
-    def remove(self, paths: Sequence[str]) -> None:
-        """Publish removals as one revision.
+    def remove(self, path: str) -> None:
+        """Publish the removal of a path as one revision; behind a gateway it is a call that takes no stream (spec C22).
 
         Raises:
             BusyError: somebody else is publishing.
             PublishError: it failed; nothing is published.
         """
-        self.run("ingest", *(part for path in paths for part in ("-d", path)))
+        with self._opening() as opening, self._call(["ingest", "-d", path, self.name], subprocess.DEVNULL) as process:
+            opening.wait_unseen(process)
 
     @contextmanager
     def transaction(self, path: str = "") -> Iterator[Path]:
@@ -201,7 +201,8 @@ class Repository:
             try:
                 yield self.client
             except OSError as error:
-                raise PublishError(f"{error.filename}: expected to write in a transaction, found: {error.strerror}") from None
+                place = os.fsdecode(error.filename or self.client)
+                raise PublishError(f"{place}: expected to write in a transaction, found: {error.strerror}") from None
             end(_PUBLISH)
 
     def look(self, path: str = "") -> None:
@@ -222,21 +223,45 @@ class Repository:
         place = f"{self.name}/{path}" if path else self.name
         guard = ["sh", "-c", _GUARD, "sh", self.name, place, *self.site.command]
         reader, writer = os.pipe()
-        with running(guard, f"cvmfs_server transaction {self.name}", reader) as process:
+        with self._opening() as opening, running(guard, f"cvmfs_server transaction {self.name}", reader) as process:
             try:
                 os.close(reader)
                 write_all(writer, b"\n")
-                wait_for_reader(writer, process)
-                if process.poll() is None:
-                    yield lambda verb: write_all(writer, verb)
+                opening.wait(writer, process)
+                if not opening.is_ours:
+                    # It ends, and says why.
+                    raise BrokenPipeError
+                yield lambda verb: write_all(writer, verb)
             finally:
                 os.close(writer)
+
+    @contextmanager
+    def _opening(self) -> Iterator[Opening]:
+        """See that no transaction of cstore's stays open after a program that was killed, and that what fails in it blames nobody."""
+        opening = Opening(self.site.spool / self.name / "in_transaction.lock")
+        try:
+            yield opening
+        except BaseException as error:
+            if opening.is_left_open():
+                with suppress(PublishError):
+                    self.run("abort", "-f")
+            if isinstance(error, BusyError) and opening.is_ours:
+                raise PublishError(str(error)) from None
+            raise
+
+    def tags(self) -> frozenset[str]:
+        """Return the names that revisions have.
+
+        Raises:
+            PublishError: they cannot be listed.
+        """
+        told = answer([*self.site.command, "tag", "-l", "-x", self.name], f"cvmfs_server tag {self.name}")
+        return frozenset(line.split(maxsplit=1)[0] for line in told.splitlines() if line.strip())
 
     def run(self, verb: str, *arguments: str) -> None:
         """Call `cvmfs_server VERB ARGUMENTS NAME`.
 
         Raises:
-            BusyError: somebody else is publishing.
             PublishError: it failed.
         """
         with self._call([verb, *arguments, self.name], subprocess.DEVNULL):

@@ -60,6 +60,7 @@ class TarStream:
         self._made: set[bytes] = {b""}
         self._pieces: list[bytes] = []
         self._buffered = 0
+        self._has_begun = False
         self.size = 0
         """Bytes so far."""
         self.entries = 0
@@ -83,6 +84,10 @@ class TarStream:
             self._file(step.path, len(step.data), iter([step.data]))
             self._file(step.lock_path, len(step.lock), iter([step.lock]))
 
+    def directory(self, path: str) -> None:
+        """Write a directory of the store, empty for the store itself; one that is there stays as it is (spec C3)."""
+        self._directory(path)
+
     def finish(self) -> None:
         """Write the end of the tar: only now it is one that may be published."""
         self._add(_END)
@@ -91,9 +96,10 @@ class TarStream:
         self._pieces.clear()
 
     def poison(self) -> None:
-        """Write what makes the whole stream invalid."""
+        """Write what makes the whole stream invalid; where nothing is written yet there is none."""
         self._pieces.clear()
-        self._write(POISON)
+        if self._has_begun:
+            self._write(POISON)
 
     def _tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
         self._directory(step.path)
@@ -162,7 +168,8 @@ class TarStream:
         """
         data = b"".join(self._pieces)
         start = 0
-        if len(data) == self.size:
+        if not self._has_begun:
+            self._has_begun = True
             start = _ODD
             self._write(data[:start])
         end = start + (len(data) - start) // _PAGE * _PAGE

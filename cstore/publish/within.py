@@ -62,6 +62,16 @@ class TransactionPlace:
             PublishError: a layer has whiteouts or devices, which only an ingest can publish, or the transaction refused something.
         """
         delta = plan()
+        self.check(delta)
+        apply(delta, self.root, self.progress)
+        return Published(delta=delta)
+
+    def check(self, delta: Delta) -> None:
+        """See that a transaction can carry a delta.
+
+        Raises:
+            PublishError: a layer has whiteouts or devices, reserved names, or too long attributes.
+        """
         trees = [step for step in delta if isinstance(step, PutTree)]
         refuse_reserved(trees)
         refuse_xattrs(trees)
@@ -71,8 +81,6 @@ class TransactionPlace:
                     f"{step.path}: expected a layer of files, directories and links, found {step.special} whiteouts or devices, which a "
                     "transaction cannot make; add the image with cvmfs:// instead"
                 )
-        apply(delta, self.root, self.progress)
-        return Published(delta=delta)
 
 
 def within(transaction_root: Path | str, progress: Progress = silent) -> TransactionPlace:

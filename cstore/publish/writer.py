@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -37,6 +38,7 @@ LOCK = "lock"
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644
 _CHUNK = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @frozen
@@ -109,21 +111,29 @@ class Writer:
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
         """Put a layer's directory; what an interrupted run left at its place gives way."""
         new = self._aside(step.path, "new")
-        (new / "diff").mkdir(parents=True)
+        new.mkdir()
         for name, data in step.files.items():
             (new / name).write_bytes(data)
             self._finish(new / name, _FILE_MODE)
         for name in step.directories:
             (new / name).mkdir()
             self._finish(new / name, _DIRECTORY_MODE)
-        top = os.open(new / "diff", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            write_tree(step.tree.walk(), top, self.owners, advance)
-        finally:
-            os.close(top)
+        self._write_diff(step, new / "diff", advance)
         self._finish(new, _DIRECTORY_MODE)
         self.remove(step.path)
         self._move(new, step.path)
+
+    def _write_diff(self, step: PutTree, diff: Path, advance: Callable[[int], object]) -> None:
+        diff.mkdir()
+        top = os.open(diff, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            write_tree(step.tree.walk(), top, self.owners, advance)
+        except OSError as error:
+            # Its path is one in the tree, and the directory has not got its name yet.
+            place = os.path.join(self.root, step.path, "diff", os.fsdecode(error.filename or b""))  # noqa: PTH118 - an empty one
+            raise OSError(error.errno, error.strerror, place) from None
+        finally:
+            os.close(top)
 
     def put_lock(self, path: str, data: bytes) -> None:
         """Write the bytes of a lock in place: those who hold it keep holding the same file."""
@@ -141,13 +151,22 @@ class Writer:
         self._finish(self.root / path, _FILE_MODE)
 
     def remove(self, path: str) -> None:
-        """Remove whatever is at a path, if anything is; it is gone at once, though deleting a large tree takes its time."""
+        """Remove whatever is at a path, if anything is; it is gone at once, though deleting a large tree takes its time.
+
+        Where a file system cannot rename a directory, as overlay those of a lower layer, it goes piece by piece; if that is
+        interrupted, what is left can be removed again.
+        """
         self.check(path)
         place = self.root / path
         if not os.path.lexists(place):
             return
         old = self._aside(path, "old")
-        place.rename(old)
+        try:
+            place.rename(old)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            old = place
         delete(old)
 
     def sync(self) -> None:
@@ -188,34 +207,51 @@ class Writer:
 def delete(place: Path) -> None:
     """Delete a file or a whole tree, however deep, also where a plain user's own directories refuse it by their mode.
 
-    Directories are taken out beside the tree one by one, so that neither their depth nor the length of their paths matters.
+    One directory is open at a time, from which the way leads down by a name and up by `..`, so that neither the depth of a tree nor
+    the length of its paths matters. No directory is renamed, which overlay would refuse.
     """
-    top = os.fsencode(place)
     if not place.is_dir() or place.is_symlink():
-        os.unlink(top)  # noqa: PTH108 - bytes
+        place.unlink()
         return
-    waiting, taken = [top], 0
-    while waiting:
-        directory = waiting.pop()
-        _open_up(directory)
-        with os.scandir(directory) as found:
-            entries = list(found)
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.path)  # noqa: PTH108 - bytes
-                continue
-            _open_up(entry.path)
-            taken += 1
-            beside = b"%s-%d" % (top, taken)
-            os.rename(entry.path, beside)  # noqa: PTH104 - bytes
-            waiting.append(beside)
-        os.rmdir(directory)  # noqa: PTH106 - bytes
+    here = _entered(str(place), None)
+    try:
+        waiting = [_emptied(here)]
+        names: list[str] = []
+        while names or waiting[-1]:
+            if waiting[-1]:
+                names.append(waiting[-1].pop())
+                here = _moved(here, _entered(names[-1], here))
+                waiting.append(_emptied(here))
+            else:
+                waiting.pop()
+                here = _moved(here, os.open("..", _DIRECTORY, dir_fd=here))
+                os.rmdir(names.pop(), dir_fd=here)
+    finally:
+        os.close(here)
+    place.rmdir()
 
 
-def _open_up(directory: bytes) -> None:
-    """Let a plain user do what he likes in a directory of his; root can anyway."""
+def _entered(name: str, above: int | None) -> int:
+    """Open a directory; a plain user is let do what he likes in one of his, root can anyway."""
     if os.geteuid() != 0:
-        os.chmod(directory, stat.S_IRWXU)  # noqa: PTH101 - bytes
+        os.chmod(name, stat.S_IRWXU, dir_fd=above)
+    return os.open(name, _DIRECTORY, dir_fd=above)
+
+
+def _moved(old: int, new: int) -> int:
+    os.close(old)
+    return new
+
+
+def _emptied(directory: int) -> list[str]:
+    """Delete all that a directory holds but its directories, and return their names."""
+    with os.scandir(directory) as found:
+        entries = list(found)
+    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.name, dir_fd=directory)
+    return names
 
 
 def _sync_directory(place: Path) -> None:

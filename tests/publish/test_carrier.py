@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
+from cstore.delta import Delta, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
 from cstore.errors import ContentError, PublishError, SourceError
 from cstore.publish.batch import Batch
 from cstore.publish.carrier import Carrier, MovedOnError, Target
 from cstore.source.fetch import silent
-from tests.images import Image, directory, file, symlink, tar, write_layout
+from tests.images import Image, directory, file, hardlink, symlink, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine, when_streaming
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, IMAGES, NEW, OLD, copy
@@ -64,7 +64,7 @@ def test_more_catalogs_than_one_call_may_bring_are_brought_by_several(publisher:
         first_link = next(number for number, step in enumerate(steps) if isinstance(step, PutSymlink) and "/l/" in step.path)
         delta = Delta((*steps[:first_link], *more, *steps[first_link:]))
         watched = seen(publisher, tmp_path / "seen")
-        streamed = carrier(watched).carry(delta, publisher.repository.moment())
+        streamed = carrier(watched).carry(delta, publisher.repository.moment()).streamed
     finally:
         batch.close()
     assert publisher.verbs == ["ingest"] * 3
@@ -85,7 +85,8 @@ def test_a_moment_that_has_passed(publisher: Publisher) -> None:
     with pytest.raises(MovedOnError):
         carrier(publisher).carry(delta, moment)
     assert (publisher.revision, publisher.is_open, publisher.store.exists()) == (2, False, False)
-    assert carrier(publisher).carry(delta, publisher.repository.moment()) > 0
+    carried = carrier(publisher).carry(delta, publisher.repository.moment())
+    assert (carried.moment, carried.streamed > 0) == (publisher.repository.moment(), True)
     assert (publisher.store / "a").read_bytes() == b"1"
 
 
@@ -98,13 +99,24 @@ def test_only_what_is_there_is_removed(publisher: Publisher) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ['rm -r "{store}/a"', 'echo more > "{store}/a"', 'rm "{store}/l"; ln -s other "{store}/l"', 'touch "{store}/gone"']
+    "script",
+    [
+        'rm -r "{store}/a"',
+        'echo more > "{store}/a"',
+        'rm "{store}/l"; ln -s other "{store}/l"',
+        'touch "{store}/gone"',
+        'echo more > "{store}/i.json"',
+        'echo more > "{store}/i.lock"',
+    ],
 )
 def test_what_did_not_arrive_is_noticed(publisher: Publisher, script: str) -> None:
     publisher.publish_something(f"{STORE}/gone")
     lossy = publisher.through(f'"$@"; code=$?; {script.format(store=publisher.store)}; exit $code')
-    delta = Delta((file_of("a", b"1"), PutSymlink(path="l", target="a"), Remove(path="gone")))
-    with pytest.raises(PublishError, match=r"/rdonly/podmanStore/(a|l|gone): expected what was just published, found something else$"):
+    index = ReplaceIndex(path="i.json", lock_path="i.lock", data=b"[]", lock=bytes(64))
+    delta = Delta((file_of("a", b"1"), PutSymlink(path="l", target="a"), index, Remove(path="gone")))
+    with pytest.raises(
+        PublishError, match=r"/rdonly/podmanStore/(a|l|gone|i.json): expected what was just published, found something else$"
+    ):
         carrier(lossy).carry(delta, publisher.repository.moment())
 
 
@@ -159,6 +171,45 @@ def test_attributes_are_set_in_a_transaction_before_an_index_names_their_layers(
     assert os.getxattr(top / "diff/bin/other", "user.note") == b"x" * 255
     assert problems(including.store) == unfinished(including.store) == []
     assert including.add({NEW: write_layout(tmp_path / "again", XATTRS)}, keeps_xattrs=True).revision is None
+
+
+def test_hard_links_get_the_attributes_of_their_file_and_left_out_files_none(including: Publisher, tmp_path: Path) -> None:
+    """CernVM-FS breaks hard links up; spec C6."""
+    image = Image(
+        layers=(
+            tar(
+                file("a", b"1", xattrs={"user.y": b"2"}),
+                hardlink("b", "a"),
+                hardlink("c", "b"),
+                file(".cvmfscatalog", xattrs={"user.y": b"3"}),
+                file("d", xattrs={"user.z": b"4"}),
+            ),
+        )
+    )
+    including.add({NEW: write_layout(tmp_path / "image", image)}, keeps_xattrs=True, skips_reserved=True)
+    (layer,) = layers(including.store)
+    found = {path.name: {name: os.getxattr(path, name) for name in os.listxattr(path)} for path in (layer / "diff").iterdir()}
+    assert found == {"a": {"user.y": b"2"}, "b": {"user.y": b"2"}, "c": {"user.y": b"2"}, "d": {"user.z": b"4"}}
+
+
+def test_a_removal_of_remains_that_is_killed_needs_no_person(publisher: Publisher, made: dict[str, str], tmp_path: Path) -> None:
+    publisher.add({OLD: write_layout(tmp_path / "other", Image(layers=(tar(file("t")),)))})
+    base = IMAGES["new"].diff_ids[0].removeprefix("sha256:")
+    publisher.publish_something(f"{STORE}/pool/{base[:2]}/{base}/diff/etc/motd/nonsense")
+    with pytest.raises(PublishError, match="found exit code -9"):
+        publisher.failing("ingest:3:kill").add({NEW: made["new"]})
+    assert (publisher.revision, publisher.is_open, publisher.verbs[-1]) == (3, False, "abort")
+    publisher.add({NEW: made["new"]})
+    assert problems(publisher.store) == unfinished(publisher.store) == []
+
+
+def test_an_error_before_anything_is_streamed_calls_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    image = Image(layers=(tar(file("a", b"1")),), compression="none")
+    source = write_layout(tmp_path / "image", image)
+    blob = tmp_path / "image/blobs/sha256" / image.diff_ids[0].removeprefix("sha256:")
+    with pytest.raises(ContentError, match=r"layers\[0\]: expected "):
+        publisher.add({NEW: source}, when_streaming(lambda: blob.write_bytes(bytes(1000))))
+    assert (publisher.machine.calls(), publisher.revision) == ([], 1)
 
 
 def test_attributes_that_would_not_be_kept_are_refused_before_anything_is_published(

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from socketserver import BaseRequestHandler, TCPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import ContentError, PublishError
+from cstore.errors import ContentError, PublishError, StoreError
 from cstore.publish.gateway import parse_published
 from cstore.publish.prune import prune
 from cstore.publish.repository import Moment
-from tests.images import Image, file, tar, write_layout
+from tests.images import Image, directory, file, symlink, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, Publisher, markers, publishing_machine, when_streaming
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, IMAGES, NEW, OLD, TOOL, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 INGEST = ["ingest", "-k", "-t", "-", "-b", STORE, NAME]
@@ -203,3 +205,112 @@ def test_a_manifest_that_cannot_be_read(gateway: Publisher, made: dict[str, str]
     with pytest.raises(PublishError, match=rf"^{place}: expected the manifest of the repository, found: .*No such file"):
         gateway.add({OLD: made["old"]})
     assert gateway.machine.calls() == []
+
+
+class Garbage(BaseRequestHandler):
+    """Answers what is no HTTP."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"garbage\r\n\r\n")
+
+
+def test_a_manifest_from_a_server_that_talks_garbage(gateway: Publisher, made: dict[str, str]) -> None:
+    config = gateway.site.settings / NAME / "server.conf"
+    with TCPServer(("127.0.0.1", 0), Garbage) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/x"
+        with config.open("a") as settings:
+            settings.write(f"\nCVMFS_STRATUM0={url}\n")
+        with pytest.raises(PublishError) as raised:
+            gateway.add({OLD: made["old"]})
+        server.shutdown()
+    assert str(raised.value) == f"{url}/.cvmfspublished: expected the manifest of the repository, found: garbage\r\n"
+    assert gateway.machine.calls() == []
+
+
+def test_settings_that_are_missing_publish_nothing(gateway: Publisher, made: dict[str, str]) -> None:
+    config = gateway.site.settings / NAME / "server.conf"
+    config.rename(config.with_name("elsewhere"))
+    with pytest.raises(PublishError) as raised:
+        gateway.add({NEW: made["new"]})
+    config.with_name("elsewhere").rename(config)
+    assert str(raised.value) == f"{config}: expected the settings of the repository, found: No such file or directory"
+    assert (gateway.machine.calls(), gateway.revision) == ([], 1)
+
+
+def test_a_store_without_a_directory_above_it_is_refused(gateway: Publisher, made: dict[str, str]) -> None:
+    with pytest.raises(StoreError) as raised:
+        gateway.add({OLD: made["old"]}, path="a/b/store")
+    assert str(raised.value) == (
+        f"{gateway.repository.published}/a: expected a directory, in which a gateway lets a store be made, found nothing"
+    )
+    assert (gateway.machine.calls(), gateway.revision) == ([], 1)
+
+
+def test_a_symlink_on_the_way_to_a_store_is_not_followed(gateway: Publisher, made: dict[str, str]) -> None:
+    other = tar(directory("v1"), symlink("latest", "v1"))
+    assert gateway.machine.run("ingest", "-k", "-t", "-", "-b", "/", NAME, data=other)[0] == 0
+    gateway.repository.look()
+    with pytest.raises(StoreError, match=r"/latest: expected a directory on the way to the store, or nothing, found a symlink$"):
+        gateway.add({OLD: made["old"]}, path="latest/store")
+    assert (gateway.revision, gateway.check(), list((gateway.newest / "v1").iterdir())) == (2, "", [])
+
+
+def test_attributes_need_no_other_lease(tmp_path: Path) -> None:
+    image = Image(layers=(tar(file("x", xattrs={"user.note": b"1"})),))
+    with publishing_machine(tmp_path / "site", "CVMFS_INCLUDE_XATTRS=true", upstream="gw") as machine:
+        one, two = machine.on("one"), machine.on("two")
+        assert two.machine.run("ingest", "-t", "-", "-b", "/", NAME, data=tar(directory("elsewhere")))[0] == 0
+        assert two.machine.run("transaction", f"{NAME}/elsewhere")[0] == 0
+        one.add({NEW: write_layout(tmp_path / "image", image)}, keeps_xattrs=True)
+        assert ["transaction", f"{NAME}/{STORE}"] in one.machine.calls()
+        (place,) = one.store.glob("pool/*/*/diff/x")
+        assert os.getxattr(place, "user.note") == b"1"
+        assert sound(one)
+
+
+def test_a_removal_that_is_killed_needs_no_person(gateway: Publisher, made: dict[str, str]) -> None:
+    gateway.add({NEW: made["new"]})
+    gateway.change(("remove", NEW))
+    calls = gateway.verbs.count("ingest")
+    with pytest.raises(PublishError, match="found exit code -9"):
+        prune(gateway.failing(f"ingest:{calls + 2}:kill").place(), dt.timedelta(0), DAY)
+    assert not gateway.is_open
+    assert gateway.verbs[-1] == "abort"
+    prune(gateway.place(), dt.timedelta(0), DAY)
+    assert problems(gateway.store) == []
+
+
+@pytest.mark.parametrize("verb", ["ingest", "transaction"])
+def test_somebody_elses_transaction_stays_when_the_program_is_killed(gateway: Publisher, made: dict[str, str], verb: str) -> None:
+    gateway.add({NEW: made["new"]})
+    gateway.change(("remove", NEW))
+    assert gateway.machine.run("transaction", f"{NAME}/{STORE}")[0] == 0
+    if verb == "transaction":
+        # What is mounted is not what is published, so that cstore has to look.
+        assert gateway.on("two").machine.run("ingest", "-t", "-", "-b", "other", NAME, data=tar(file("x")))[0] == 0
+    before = gateway.verbs
+    killed = gateway.through(f'case "$*" in *" {verb} "*) kill -9 $$;; esac; exec "$@"')
+    with pytest.raises(PublishError, match=r"found exit code -?[0-9]+: "):
+        prune(killed.place(), dt.timedelta(0), DAY)
+    with pytest.raises(PublishError, match=r"found exit code -?[0-9]+: "):
+        killed.repository.look() if verb == "transaction" else killed.repository.remove(f"{STORE}/pool")
+    assert (gateway.is_open, gateway.verbs) == (True, before)
+
+
+def test_waiting_is_told(gateway: Publisher, made: dict[str, str]) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def progress(work: str, subject: str, total: int) -> Callable[[int], object]:
+        told.append((work, subject, total))
+        return lambda _size: None
+
+    gateway.add({OLD: made["old"]})
+    two = gateway.on("two")
+    assert two.machine.run("transaction", f"{NAME}/{STORE}")[0] == 0
+    timer = threading.Timer(0.5, lambda: two.machine.run("abort", "-f", NAME))
+    timer.start()
+    gateway.add({NEW: made["new"]}, progress)
+    timer.join()
+    assert told.count(("waiting for", f"whoever is publishing to {NAME}", 0)) == 1

@@ -103,7 +103,11 @@ def test_a_poisoned_stream_is_no_tar(tmp_path: Path) -> None:
     stream = TarStream(pieces.append, "x")
     stream.put(file_of("a", b"1"))
     stream.poison()
-    assert pieces == [POISON]
+    assert pieces == [], "what has not begun is none"
+    stream.put(file_of("a", b"1"))
+    stream.flush()
+    stream.poison()
+    assert pieces[1:] == [POISON]
     with pytest.raises(tarfile.ReadError):
         opened(pieces)
     assert tmp_path.exists()
@@ -157,3 +161,11 @@ def test_a_sparse_file_is_filled(tmp_path: Path) -> None:
     expected[512:515], expected[70_000:70_002] = b"abc", b"de"
     assert data == expected
     assert tmp_path.exists()
+
+
+def test_a_directory_alone_is_a_stream() -> None:
+    pieces: list[bytes] = []
+    stream = TarStream(pieces.append, "team/store")
+    stream.directory("")
+    stream.finish()
+    assert [(name, member.isdir()) for name, member in opened(pieces).items()] == [("team", True), ("team/store", True)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import re
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cstore.errors import PublishError
 from cstore.publish.batch import Batch, publishing
+from cstore.publish.prune import prune
 from cstore.publish.within import within
 from tests.images import Image, directory, file, symlink, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, Publisher
@@ -69,6 +73,74 @@ def test_layers_that_are_in_the_repository_already_may_have_devices(publisher: P
     assert names(publisher.store) == {NEW: IMAGES["new"].id, TOOL: IMAGES["tool"].id}
     assert problems(publisher.store) == unfinished(publisher.store) == []
     assert publisher.check() == ""
+
+
+def prepared(publisher: Publisher, place: Path) -> Path:
+    """Publish two images, and return the store in a transaction."""
+    for name in (OLD, TOOL):
+        deep = [directory("/".join(["d"] * depth)) for depth in range(1, 40)]
+        layer = tar(directory("etc"), file(f"etc/{name[-6:]}", b"h"), *deep, file(f"{'d/' * 39}x"))
+        publisher.add({name: write_layout(place / name.rpartition("/")[2].replace(":", "-"), Image(layers=(layer,)))})
+    return opened(publisher)
+
+
+def test_what_is_published_can_be_removed_and_pruned(publisher: Publisher, tmp_path: Path) -> None:
+    """Overlay lets no directory of a lower layer be renamed."""
+    store = prepared(publisher, tmp_path)
+    with publishing(within(store), today=DAY) as batch:
+        batch.remove(OLD)
+    assert (set(names(store)), problems(store), unfinished(store)) == ({TOOL}, [], [])
+    pruned = prune(within(store), dt.timedelta(0), DAY)
+    assert (len(list(store.glob("pool/*/*/diff"))), pruned.revision) == (1, None)
+    assert publisher.machine.run("publish", NAME) == (0, "")
+    assert (set(names(publisher.store)), problems(publisher.store), unfinished(publisher.store)) == ({TOOL}, [], [])
+    assert publisher.check() == ""
+
+
+def test_a_name_can_move(publisher: Publisher, tmp_path: Path) -> None:
+    store = prepared(publisher, tmp_path)
+    with publishing(within(store), today=DAY) as batch:
+        batch.add(write_layout(tmp_path / "image", PLAIN), name=OLD)
+    assert publisher.machine.run("publish", NAME) == (0, "")
+    assert names(publisher.store)[OLD] == PLAIN.id
+    assert problems(publisher.store) == unfinished(publisher.store) == []
+    assert publisher.check() == ""
+
+
+def test_a_removal_that_is_interrupted_is_finished_by_the_next_run(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = prepared(publisher, tmp_path)
+    for number in range(1, 200, 7):
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            interrupt_unlinking(patch, number)
+            with publishing(within(store), today=DAY) as batch:
+                batch.remove(OLD)
+            break
+        assert problems(store) == []
+    prune(within(store), dt.timedelta(0), DAY)
+    assert (set(names(store)), problems(store), unfinished(store)) == ({TOOL}, [], [])
+
+
+def interrupt_unlinking(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the call of a number that deletes something be interrupted."""
+    real, left = os.unlink, [number]
+
+    def unlink(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - whatever is called
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        real(*arguments, **options)
+
+    patch.setattr(os, "unlink", unlink)
+
+
+def test_a_preview_refuses_what_publishing_would(publisher: Publisher, made: dict[str, str]) -> None:
+    batch = Batch(within(opened(publisher)), today=DAY)
+    batch.add(made["new"], name=NEW)
+    with pytest.raises(PublishError, match="which a transaction cannot make"):
+        batch.preview()
+    batch.close()
 
 
 def test_the_caller_may_abort(publisher: Publisher, made: dict[str, str]) -> None:

@@ -56,7 +56,7 @@ def _parser() -> _Parser:
     verbs = parser.add_subparsers(required=True, parser_class=_Parser)
 
     def verb(name: str, *, takes_name: bool = True) -> argparse.ArgumentParser:
-        found = verbs.add_parser(name, allow_abbrev=False)
+        found = verbs.add_parser(name, allow_abbrev=False, add_help=False)
         found.set_defaults(run=_VERBS[name])
         if takes_name:
             found.add_argument("name")
@@ -79,6 +79,7 @@ def _parser() -> _Parser:
     tag.add_argument("-x", action="store_true")
     tag.add_argument("-a", default="")
     tag.add_argument("-m", default="")
+    tag.add_argument("-h", "--hash", default="")
     verb("rollback").add_argument("-t", required=True)
     verb("check")
     makes = verb("mkfs")
@@ -123,7 +124,13 @@ def _tag(site: Site, asked: argparse.Namespace, _: Injection) -> None:
     if asked.a:
         if any(tag["tag"] == asked.a for tag in known):
             raise CommandError(f"Tag name '{asked.a}' is already in use.")
-        revisions.add_tag(repository, asked.a, asked.m)
+        if asked.hash and repository.has_gateway:
+            raise CommandError("Tagging a specific root hash is not supported on gateway repositories")
+        if repository.flag.exists():
+            raise CommandError("Cannot change repository tags while in a transaction")
+        if " " in asked.a:
+            raise CommandError("Spaces are not allowed in tag names")
+        revisions.add_tag(repository, asked.a, asked.m, asked.hash)
         return
     for tag in reversed(known):
         fields = (tag["tag"], tag["root_hash"], tag["revision"], tag["timestamp"], tag["message"])

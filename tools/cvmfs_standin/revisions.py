@@ -132,10 +132,12 @@ def tags(repository: Repository) -> list[dict[str, Any]]:
     return [*records(repository), *added, trunk]
 
 
-def add_tag(repository: Repository, name: str, message: str) -> None:
-    """Name the newest revision."""
-    newest = manifest(repository)
-    tag = {"tag": name, "revision": newest.revision, "root_hash": newest.root_hash, "timestamp": newest.timestamp, "message": message}
+def add_tag(repository: Repository, name: str, message: str, root_hash: str = "") -> None:
+    """Name the newest revision, or the one of a root hash."""
+    found = next((known for known in reversed(tags(repository)) if not root_hash or known["root_hash"] == root_hash), None)
+    if found is None:
+        raise CommandError(f"no revision has the root hash {root_hash}")
+    tag = {"tag": name, **{key: found[key] for key in ("revision", "root_hash", "timestamp")}, "message": message}
     with (repository.storage / "tags").open("a") as file:
         file.write(json.dumps(tag) + "\n")
 
