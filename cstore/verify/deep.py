@@ -12,6 +12,7 @@ from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
 from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
+from cstore.verify.catalogs import LayerSize
 from cstore.verify.compare import Comparison
 from cstore.verify.content import Rebuilt
 from cstore.verify.files import Directory, UnreadableError
@@ -42,8 +43,8 @@ class Deep:
     _overlay: Overlay
     _origin: Origin
     _progress: Progress
-    _entries: dict[str, int] = field(factory=dict)
-    """How many entries the tree of each layer has."""
+    sizes: dict[str, LayerSize] = field(factory=dict)
+    """Of the layers that were checked."""
 
     def check(self, layers: Sequence[str]) -> Iterator[Problem]:
         """Check the content of layers."""
@@ -70,7 +71,7 @@ class Deep:
     def _check(self, layer: str, diff: Directory) -> Iterator[Problem]:
         tally = Tally()
         walked = walk(diff, tally)
-        self._entries[layer] = walked.entries
+        self.sizes[layer] = LayerSize(walked.entries, walked.special)
         split = self._split(layer)
         if split is not None:
             with split:

@@ -12,6 +12,7 @@ from cstore.location import place_of
 from cstore.source.fetch import Progress, silent
 from cstore.verify import indexes
 from cstore.verify.agreement import Agreement
+from cstore.verify.catalogs import check_catalogs
 from cstore.verify.chains import check_chain, check_parent
 from cstore.verify.deep import Deep
 from cstore.verify.images import Images
@@ -100,7 +101,10 @@ class _Check:
             yield from check_retired(survey)
             yield from check_unfinished(overlay)
             yield from check_shared(origin)
-        yield from Deep(survey, overlay, origin, self._progress).check(self._deep_ones(needed))
+        content = Deep(survey, overlay, origin, self._progress)
+        yield from content.check(self._deep_ones(needed))
+        if self._is_deep and not self._wanted:
+            yield from check_catalogs(survey, overlay, content.sizes)
         if survey.access.count:
             said = f"expected others to be able to read everything, found {survey.access.count} that they cannot"
             yield problem("V76", "store", survey.access.closed[0], f"{said}, such as {', '.join(survey.access.closed)}")
@@ -122,8 +126,6 @@ class _Check:
 
     def _check_layers(self, survey: Survey, overlay: Overlay, layers: Sequence[str]) -> Iterator[Problem]:
         advance = self._progress("checking", "layers", len(layers))
-        for layer in layers:
-            overlay.read_link(layer)
         for layer in layers:
             yield from overlay.check(layer)
             advance(1)

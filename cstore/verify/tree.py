@@ -35,6 +35,8 @@ class Walked:
     others: set[bytes] = field(factory=set)
     opaque: set[bytes] = field(factory=set)
     """Directories whose attributes ask overlay to show nothing of the layers below."""
+    special: int = 0
+    """How many are devices, whiteouts among them, and fifos."""
 
     @property
     def entries(self) -> int:
@@ -61,7 +63,8 @@ def walk(diff: Directory, tally: Tally) -> Walked:
         try:
             found.directories.add(path)
             _see_opaque(file, path, found, tally)
-            for name, is_directory, is_symlink in _listed(file, path, tally):
+            for name, is_directory, is_symlink, is_file in _listed(file, path, tally):
+                found.special += not (is_directory or is_symlink or is_file)
                 inner = path + b"/" + name if path else name
                 _see_name(inner, name, tally)
                 if is_symlink:
@@ -75,11 +78,11 @@ def walk(diff: Directory, tally: Tally) -> Walked:
     return found
 
 
-def _listed(file: int, path: bytes, tally: Tally) -> Iterator[tuple[bytes, bool, bool]]:
+def _listed(file: int, path: bytes, tally: Tally) -> Iterator[tuple[bytes, bool, bool, bool]]:
     try:
         with os.scandir(file) as entries:
             for entry in entries:
-                yield os.fsencode(entry.name), entry.is_dir(follow_symlinks=False), entry.is_symlink()
+                yield os.fsencode(entry.name), entry.is_dir(follow_symlinks=False), entry.is_symlink(), entry.is_file(follow_symlinks=False)
     except OSError as error:
         tally.add("V63", path, f"expected a directory that can be read, found: {error.strerror}")
 

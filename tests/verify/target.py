@@ -65,14 +65,15 @@ class Target:
         return self.layer(layer) / "diff"
 
     def link(self, layer: str) -> Path:
-        return self.root / "overlay/l" / (self.layer(layer) / "link").read_text()
+        link = (self.layer(layer) / "link").read_text()
+        return self.root / "overlay/l" / link
 
     def tar_split(self, layer: str) -> Path:
         return self.root / "overlay-layers" / f"{layer}.tar-split.gz"
 
     def item(self, key: str) -> Path:
         """Return the file of an item of the image's big data."""
-        return self.root / "overlay-images" / self.image["id"] / big_data_file(key)
+        return self.root / "overlay-images" / str(self.image["id"]) / big_data_file(key)
 
     @property
     def config_key(self) -> str:
