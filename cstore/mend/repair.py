@@ -9,7 +9,7 @@ import datetime as dt
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from cstore.delta import Delta, PutSymlink, Remove, ReplaceIndex, Step, file_of
 from cstore.index.gojson import encode
@@ -28,13 +28,11 @@ from cstore.verify.orphans import check_orphans
 from cstore.verify.overlay import Overlay
 from cstore.verify.reading import Reading, read_store
 from cstore.verify.records import Image, Layer, read_images, read_layers
-from cstore.verify.survey import is_id
+from cstore.verify.survey import Survey, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from cstore.verify.survey import Survey
 
 __all__ = ["MENDED", "plan_repair"]
 
@@ -119,12 +117,14 @@ class _Repair:
         """Return the store as it will be, as far as its records go."""
         layers = [item for item in read_layers([record.after for record in drafts["layers"]]) if isinstance(item, Layer)]
         images = [item for item in read_images([record.after for record in drafts["images"]]) if isinstance(item, Image)]
-        return evolve(
-            self._reading.survey,
-            layers={item.id: item for item in layers},
+        was = self._reading.survey
+        return Survey(
+            top=was.top,
+            root=was.root,
+            readers_root=was.readers_root,
+            about=was.about,
             images={item.id: item for item in images},
-            links={},
-            chains={},
+            layers={item.id: item for item in layers},
         )
 
     def _about_steps(self, survey: Survey, *, is_whole: bool) -> Iterator[Step]:
