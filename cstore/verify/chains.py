@@ -17,6 +17,8 @@ __all__ = ["check_chain", "check_parent"]
 
 _MOST_LAYERS = 500
 _MOST_LAYERS_OLD = 128
+_MOST_MEASURED = 1000
+"""Longer chains are not measured, since no reader mounts them anyway."""
 _PAGE = 4096
 _OF_THE_CONTAINER = 300
 """Bytes of mount data that do not name layers: two directories of the container in the reader's own store, and options."""
@@ -29,7 +31,7 @@ def check_parent(survey: Survey, layer: Layer) -> Iterator[Problem]:
     subject = f"layer {layer.id}"
     if layer.parent and layer.parent not in survey.layers:
         yield problem("V14", subject, _LAYERS, f"expected a record of its parent {layer.parent}, found none")
-    elif survey.below(layer.id) is None and _is_in_loop(survey, layer.id):
+    elif survey.is_in_loop(layer.id):
         yield problem("V15", subject, _LAYERS, "expected a chain that ends, found one in which the layer is below itself")
 
 
@@ -39,26 +41,20 @@ def check_chain(survey: Survey, image: Image) -> Iterator[Problem]:
     if image.layer and image.layer not in survey.layers:
         yield problem("V13", subject, _IMAGES, f"expected a record of its top layer {image.layer}, found none")
         return
-    chain = survey.chain(image)
-    if chain is None:
+    count = survey.length(image)
+    if count is None:
         return
-    if len(chain) > _MOST_LAYERS:
-        yield problem("V16", subject, _IMAGES, f"expected up to {_MOST_LAYERS} layers, found {len(chain)}")
-    elif len(chain) > _MOST_LAYERS_OLD:
-        yield problem("V46", subject, _IMAGES, f"expected up to {_MOST_LAYERS_OLD} layers, found {len(chain)}")
+    if count > _MOST_LAYERS:
+        yield problem("V16", subject, _IMAGES, f"expected up to {_MOST_LAYERS} layers, found {count}")
+    elif count > _MOST_LAYERS_OLD:
+        yield problem("V46", subject, _IMAGES, f"expected up to {_MOST_LAYERS_OLD} layers, found {count}")
+    if count <= _MOST_MEASURED:
+        yield from _check_size(survey, image, survey.chain(image) or [])
+
+
+def _check_size(survey: Survey, image: Image, chain: list[str]) -> Iterator[Problem]:
     link = len(survey.readers_root) + len("/overlay/l/") + 1
     size = _OF_THE_CONTAINER + sum(link + len(survey.links.get(layer, "")) for layer in chain)
     if size >= _PAGE:
         said = f"expected less than {_PAGE} bytes to mount at {survey.readers_root}, found about {size} for {len(chain)} layers"
-        yield problem("V17", subject, _IMAGES, said)
-
-
-def _is_in_loop(survey: Survey, layer: str) -> bool:
-    seen = set()
-    step = survey.layers[layer].parent
-    while step in survey.layers and step not in seen:
-        if step == layer:
-            return True
-        seen.add(step)
-        step = survey.layers[step].parent
-    return False
+        yield problem("V17", f"image {image.id}", _IMAGES, said)

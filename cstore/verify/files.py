@@ -66,8 +66,13 @@ def locked(directory: Directory, name: str) -> Iterator[None]:
         os.close(file)
 
 
-def read_all(file: int, most: int) -> bytes:
+def read_all(file: int, most: int, size: int = -1) -> bytes:
     """Return the content of an open file.
+
+    Args:
+        file: its descriptor.
+        most: bytes that it may have.
+        size: its bytes if they are known: where so many are read at once, the end is not looked for.
 
     Raises:
         UnreadableError: it cannot be read, or has more than so many bytes.
@@ -77,6 +82,8 @@ def read_all(file: int, most: int) -> bytes:
         while left and (part := os.read(file, min(left, _CHUNK))):
             parts.append(part)
             left -= len(part)
+            if len(part) == size:
+                break
     except OSError as error:
         raise UnreadableError(f"a file that cannot be read ({error.strerror})") from None
     if not left:
@@ -92,11 +99,13 @@ class Directory:
         path: where it is, relative to the store.
     """
 
-    __slots__ = ("file", "path")
+    __slots__ = ("_seen", "file", "path")
 
     def __init__(self, file: int, path: str) -> None:
         self.file = file
         self.path = path
+        self._seen: dict[str, os.stat_result] = {}
+        """What was known of files when they were opened."""
 
     @classmethod
     def at(cls, place: str | os.PathLike[str]) -> Self:
@@ -163,7 +172,7 @@ class Directory:
         """
         file = self.open(name)
         try:
-            return read_all(file, most)
+            return read_all(file, most, self._seen[name].st_size)
         finally:
             os.close(file)
 
@@ -178,10 +187,10 @@ class Directory:
         except (OSError, ValueError) as error:
             found = self.found(name)
             raise UnreadableError(f"one that cannot be opened ({error})" if found == "a file" else found) from None
-        mode = os.fstat(file).st_mode
-        if not stat.S_ISREG(mode):
+        status = self._seen[name] = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
             os.close(file)
-            raise UnreadableError(kind_of(mode))
+            raise UnreadableError(kind_of(status.st_mode))
         return file
 
     def entries(self) -> dict[str, bool]:
@@ -192,9 +201,9 @@ class Directory:
         except OSError:
             return {}
 
-    def is_open_to_all(self, name: str = "") -> bool:
+    def is_open_to_all(self, name: str = "", status: os.stat_result | None = None) -> bool:
         """Whether others can read a file in it, or can read and enter a directory in it; or can this directory itself."""
-        status = os.fstat(self.file) if not name else self.status(name)
+        status = status or (self._seen.get(name) or self.status(name) if name else os.fstat(self.file))
         if status is None or stat.S_ISLNK(status.st_mode):
             return True
         wanted = _OTHERS_ENTER if stat.S_ISDIR(status.st_mode) else _OTHERS_READ

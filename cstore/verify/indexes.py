@@ -153,7 +153,11 @@ def _qualified(name: str) -> str:
     head, colon, tag = repository.rpartition(":")
     if at and colon and "/" not in tag:
         # With both a tag and a digest it is stored as it is.
-        return name if _qualified(f"{head}@{digest}") else ""
+        return name if _completed(f"{head}@{digest}") else ""
+    return _completed(name)
+
+
+def _completed(name: str) -> str:
     try:
         return str(Reference.parse(name))
     except FormatError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from cstore.model.chain import LayerID
 from cstore.model.layout import Form
+from cstore.verify.files import kind_of
 from cstore.verify.rules import problem
 from cstore.verify.survey import is_id
 
@@ -26,14 +28,14 @@ _WORK = ".cstore-work"
 
 def check_tar_splits(survey: Survey, directory: Directory | None, layers: Sequence[str]) -> Iterator[Problem]:
     """Check that layers have their tar-split; it is not read."""
-    there = directory.entries() if directory is not None else {}
     for layer in layers:
         name = f"{layer}{_SPLIT}"
-        if there.get(name) is not False or directory is None or (found := directory.found(name)) != "a file":
-            found = directory.found(name) if directory is not None else "nothing"
+        status = directory.status(name) if directory is not None else None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            found = kind_of(status.st_mode) if status is not None else "nothing"
             yield problem("V71", f"layer {layer}", f"overlay-layers/{name}", f"expected a file, found {found}")
-        else:
-            survey.access.see(directory, name)
+        elif directory is not None:
+            survey.access.see(directory, name, status)
 
 
 def check_orphans(survey: Survey, overlay: Overlay) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -27,16 +27,20 @@ _LONGEST_LINK = 4096
 _LONGEST_LOWER = 1 << 20
 _ELSEWHERE = re.compile(r"additionallayer|composefs-data|diff\d+")
 _SHOWN = 60
+_MOST_LISTED = 1000
+"""What is below layers that have more than this below them is not compared: no reader mounts them anyway."""
 
 
 @define
 class Overlay:
-    """Checks the directories of layers. `links` must be called for all layers before the others: a chain needs those below."""
+    """Checks the directories of layers."""
 
     _survey: Survey
     _origin: Origin
     _rooms: dict[str, Directory | None] = field(factory=dict)
     _owners: dict[str, str] = field(factory=dict)
+    _known: set[str] = field(factory=set)
+    """Layers whose link was looked for."""
 
     def close(self) -> None:
         """Close the directories that were opened."""
@@ -84,6 +88,7 @@ class Overlay:
                 return
             self._survey.access.see(made)
             names = made.entries()
+            self._keep_link(layer, made)
             yield from self._check_link(layer, made, names)
             yield from self._check_lowers(layer, made, names)
             yield from self._check_diff(layer, made, names)
@@ -91,13 +96,18 @@ class Overlay:
 
     def read_link(self, layer: str) -> None:
         """Remember the link of a layer, if it has one that can be used."""
-        with self.layer(layer) as made:
-            if isinstance(made, str):
-                return
-            try:
-                self._survey.links[layer] = parse_link(made.read("link", _LONGEST_LINK).decode())
-            except (UnreadableError, UnicodeDecodeError, FormatError):
-                return
+        if layer not in self._known:
+            with self.layer(layer) as made:
+                self._keep_link(layer, made)
+
+    def _keep_link(self, layer: str, made: Directory | str) -> None:
+        if layer in self._known:
+            return
+        self._known.add(layer)
+        if isinstance(made, str):
+            return
+        with suppress(UnreadableError, UnicodeDecodeError, FormatError):
+            self._survey.links[layer] = parse_link(made.read("link", _LONGEST_LINK).decode())
 
     def _check_link(self, layer: str, made: Directory, names: Mapping[str, bool]) -> Iterator[Problem]:
         subject, path = f"layer {layer}", made.place("link")
@@ -118,13 +128,15 @@ class Overlay:
             yield problem("V53", subject, f"overlay/l/{link}", f'expected a symlink to "../{layer}/diff", found {found}')
 
     def _check_lowers(self, layer: str, made: Directory, names: Mapping[str, bool]) -> Iterator[Problem]:
-        below = self._survey.below(layer)
-        if below is None:
+        depth = self._survey.depth(layer)
+        if depth is None or depth > _MOST_LISTED:
             return
+        below = self._survey.below(layer) or ()
+        for lower in below:
+            self.read_link(lower)
         links = [self._survey.links.get(lower) for lower in below]
-        lower = ":".join(f"l/{link}" for link in links) if None not in links else None
-        if lower is not None:
-            yield from self._check_list("V55", layer, made, "lower", lower)
+        if None not in links:
+            yield from self._check_list("V55", layer, made, "lower", ":".join(f"l/{link}" for link in links))
         if below and "lower-layers" not in names:
             yield problem("V90", f"layer {layer}", made.place("lower-layers"), "expected a file that lists the layers below, found nothing")
         else:
@@ -143,7 +155,7 @@ class Overlay:
             yield problem(code, subject, path, f"expected a file that lists the layers below, found {error}")
             return
         self._survey.access.see(made, name)
-        if found != expected.encode("utf-8", "surrogateescape"):
+        if found != expected.encode("utf-8", "surrogatepass"):
             shown = found[:_SHOWN].decode("utf-8", "backslashreplace")
             yield problem(
                 code, subject, path, f'expected "{expected[:_SHOWN]}" ({len(expected)} bytes), found "{shown}" ({len(found)} bytes)'
@@ -171,7 +183,7 @@ class Overlay:
 
     def _check_rest(self, layer: str, made: Directory, names: Mapping[str, bool]) -> Iterator[Problem]:
         subject = f"layer {layer}"
-        if self._survey.below(layer) == () and not names.get("empty"):
+        if self._survey.depth(layer) == 0 and not names.get("empty"):
             yield problem("V66", subject, made.place("empty"), f"expected an empty directory, found {made.found('empty')}")
         for name in names:
             if _ELSEWHERE.fullmatch(name):

@@ -10,6 +10,7 @@ from attrs import define, field
 from cstore.model.layout import Form
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -36,9 +37,9 @@ class Access:
     """The first of them."""
     count: int = 0
 
-    def see(self, directory: Directory, name: str = "") -> None:
-        """Look at a file in a directory, or at the directory itself."""
-        if not directory.is_open_to_all(name):
+    def see(self, directory: Directory, name: str = "", status: os.stat_result | None = None) -> None:
+        """Look at a file in a directory, or at the directory itself, of which something may be known already."""
+        if not directory.is_open_to_all(name, status):
             self.count += 1
             if len(self.closed) < _EXAMPLES:
                 self.closed.append(directory.place(name) if name else directory.path or ".")
@@ -61,32 +62,61 @@ class Survey:
     access: Access = field(factory=Access)
     links: dict[str, str] = field(factory=dict)
     """The link of each layer that has one that can be used."""
-    _chains: dict[str, tuple[str, ...] | None] = field(factory=dict)
+    _chains: dict[str, int | None] = field(factory=dict)
+    """How many layers are below each; None where its chain is broken."""
+    _in_loops: set[str] = field(factory=set, init=False)
 
     @property
     def form(self) -> Form:
         """The form that the store says it has; without a word of it, direct."""
         return self.about.form if self.about else Form.DIRECT
 
-    def below(self, layer: str) -> tuple[str, ...] | None:
-        """Return the layers below one, the nearest first; None where the chain is broken."""
+    def depth(self, layer: str) -> int | None:
+        """Return how many layers are below one; None where the chain is broken."""
         if layer not in self._chains:
             self._follow(layer)
         return self._chains[layer]
+
+    def below(self, layer: str) -> tuple[str, ...] | None:
+        """Return the layers below one, the nearest first; None where the chain is broken.
+
+        They are not kept: all those of a long chain would be many times the store.
+        """
+        if self.depth(layer) is None:
+            return None
+        below: list[str] = []
+        step = self.layers[layer].parent
+        while step:
+            below.append(step)
+            step = self.layers[step].parent
+        return tuple(below)
+
+    def is_in_loop(self, layer: str) -> bool:
+        """Whether a layer is below itself."""
+        self.depth(layer)
+        return layer in self._in_loops
 
     def _follow(self, layer: str) -> None:
         path: dict[str, None] = {}
         while layer and layer not in self._chains:
             if layer in path or layer not in self.layers:
-                self._chains.update({layer: None, **path})
+                ids = [*path]
+                self._in_loops.update(ids[ids.index(layer) :] if layer in path else ())
+                self._chains.update({layer: None, **dict.fromkeys(ids)})
                 return
             path[layer] = None
             layer = self.layers[layer].parent
-        known = self._chains[layer] if layer else ()
-        below = (layer, *known) if layer and known is not None else known
+        depth = self._chains[layer] if layer else -1
         for upper in reversed(path):
-            self._chains[upper] = below
-            below = None if below is None else (upper, *below)
+            depth = None if depth is None else depth + 1
+            self._chains[upper] = depth
+
+    def length(self, image: Image) -> int | None:
+        """Return how many layers an image has; None where the chain is broken."""
+        if not image.layer:
+            return 0
+        depth = self.depth(image.layer)
+        return None if depth is None else depth + 1
 
     def chain(self, image: Image) -> list[str] | None:
         """Return the layers of an image, base first; None where the chain is broken."""
