@@ -70,7 +70,7 @@ def test_other_readers_do_not_keep_it_from_reading_nor_does_it_hold_the_locks_af
     [
         pytest.param(".", "found a directory without overlay-images/images.json", id="another directory"),
         pytest.param("none", "found nothing", id="nothing"),
-        pytest.param("file", "found nothing", id="a file"),
+        pytest.param("file", "found a file", id="a file"),
     ],
 )
 def test_no_store(tmp_path: Path, path: str, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import platform as machine
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
@@ -194,7 +194,9 @@ class Batch:
 
     def close(self) -> None:
         """Let go of all sources and fetched layers."""
-        self._opened.close()
+        # What is kept meanwhile need not be written any more, even where there is no room for it.
+        with suppress(OSError):
+            self._opened.close()
 
     def _read(self) -> Store:
         root = self._place.root

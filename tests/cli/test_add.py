@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ def test_it_tells_what_it_added(tmp_path: Path, made: dict[str, str]) -> None:
     done = call("add", tmp_path / "store", made["new"], "--name", NEW)
     assert done.code == 0
     assert done.out.splitlines()[0] == f"added {NEW}"
-    assert done.out.splitlines()[1].startswith("2 new layers, ")
+    assert re.fullmatch(r"2 new layers, \d+ entries, [\d.]+ kB in \d+\.\d s; owners: .+", done.out.splitlines()[1])
     assert names(tmp_path / "store") == {NEW: IMAGES["new"].id}
     assert problems(tmp_path / "store") == []
     assert unfinished(tmp_path / "store") == []
@@ -39,8 +40,9 @@ def test_its_json_has_what_was_written(tmp_path: Path, made: dict[str, str]) -> 
     told = call("add", tmp_path / "store", made["old"], "--name", OLD, "--json").json
     assert set(told) >= {"names", "layers", "entries", "bytes", "owners", "devices_left_out", "xattrs_left_out"}
     assert told["names"] == [OLD]
-    assert told["layers"] == 2
+    assert (told["images"], told["layers"]) == (1, 2)
     again = call("add", tmp_path / "store", made["old"], "--name", OLD, "--json").json
+    assert again["images"] == 1
     assert (again["layers"], again["entries"], again["bytes"]) == (0, 0, 0)
 
 
@@ -138,3 +140,12 @@ def test_a_store_of_the_other_form_is_refused(store: Path, made: dict[str, str])
     done = call("add", store, made["tool"], "--name", "example.org/tool:1", "--layout", "sharded")
     assert (done.code, done.sentence) == (3, f"cstore: {store}: expected a store of the form sharded, found one of direct")
     assert exact(store) == before
+
+
+def test_a_name_from_two_sources_is_a_wrong_usage(tmp_path: Path) -> None:
+    first = oci_archive(tmp_path / "first.tar", {"example.org/a:1": Image(layers=(tar(),))})
+    second = oci_archive(tmp_path / "second.tar", {"example.org/a:1": Image(layers=(tar(),), labels={"b": "b"})})
+    done = call("add", tmp_path / "store", first, second)
+    assert done.code == 2
+    assert "example.org/a:1: expected each name from one SOURCE, found it from several" in " ".join(done.err.split())
+    assert not (tmp_path / "store").exists()

@@ -31,14 +31,14 @@ def test_with_fuse_overlayfs(store: Path) -> None:
     assert told["options"]["overlay"] == {"mount_program": "/usr/bin/fuse-overlayfs"}
 
 
-@pytest.mark.parametrize("name", ["a,b", 'a"b', "a\nb", "a\udcffb"])
+@pytest.mark.parametrize("name", ["a,b", 'a"b', "a\\b", "a\nb", "a\udcffb"])
 def test_a_path_that_podman_cannot_use_is_told(tmp_path: Path, made: dict[str, str], name: str) -> None:
     root = tmp_path / name
     with publishing(root) as batch:
         batch.add(made["tool"], name=OLD)
     done = call("config", root)
     assert done.code == 3
-    assert "expected a path without commas, quotes and control characters" in done.err
+    assert "expected a path without commas, quotes, backslashes and control characters" in done.err
 
 
 def test_without_a_store_there_is_nothing_to_tell(tmp_path: Path) -> None:

@@ -17,7 +17,20 @@ from tests.publish.stores import NEW, OLD, exact
 if TYPE_CHECKING:
     from pathlib import Path
 
-VERBS = {"add": 2, "remove": 2, "tag": 3, "list": 1, "inspect": 2, "prune": 1, "verify": 1, "repair": 1, "adopt": 1, "diff": 2, "config": 1, "completion": 1}
+VERBS = {
+    "add": 2,
+    "remove": 2,
+    "tag": 3,
+    "list": 1,
+    "inspect": 2,
+    "prune": 1,
+    "verify": 1,
+    "repair": 1,
+    "adopt": 1,
+    "diff": 2,
+    "config": 1,
+    "completion": 1,
+}
 """How many arguments each verb needs."""
 WITHOUT_END = ("add", "remove")
 """Verbs that take any number more."""
@@ -143,3 +156,16 @@ def test_an_interrupted_change_leaves_the_store_as_it_was(store: Path) -> None:
         said = run.communicate()[1]
     assert (run.returncode, said.lstrip()) == (130, b"cstore: interrupted\n")
     assert exact(store).keys() == before.keys()
+
+
+def test_without_stderr_it_works_in_silence(tmp_path: Path, store: Path, made: dict[str, str]) -> None:
+    script = 'exec 2>&-; "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *PROGRAM, "add", tmp_path / "new", made["new"], "--name", NEW],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"added {NEW}")
+    for arguments, code in ((("list", tmp_path / "none"), 3), (("list",), 2), (("add", store, made["new"], "--name", ""), 3)):
+        assert subprocess.run(["sh", "-c", script, "sh", *PROGRAM, *arguments], capture_output=True, check=False).returncode == code

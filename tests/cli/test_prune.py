@@ -33,7 +33,7 @@ def test_a_dry_run_prints_the_steps_and_writes_nothing(store: Path) -> None:
     assert planned == call("prune", store, "--grace", "0w").out
 
 
-@pytest.mark.parametrize("grace", ["", "14", "d", "-1d", "1.5d", "2h", "100000d", "1d "])
+@pytest.mark.parametrize("grace", ["", "14", "d", "-1d", "1.5d", "2h", "100000d", "1d ", "٣d"])
 def test_a_grace_period_is_a_number_of_days_or_weeks(store: Path, grace: str) -> None:
     done = call("prune", store, "--grace", grace)
     assert done.code == 2
@@ -48,3 +48,12 @@ def test_without_a_store_there_is_nothing_to_prune(tmp_path: Path) -> None:
     for more in ((), ("--dry-run",)):
         done = call("prune", tmp_path / "none", *more)
         assert (done.code, done.sentence) == (3, f"cstore: {tmp_path / 'none'}: expected an image store, found nothing")
+
+
+def test_its_json_has_the_steps(store: Path) -> None:
+    call("remove", store, OLD)
+    planned = call("prune", store, "--grace", "0d", "--dry-run", "--json").json
+    told = call("prune", store, "--grace", "0d", "--json").json
+    assert told == planned
+    assert (told["changed"], told["revision"], told["root_hash"], len(told["steps"])) == (True, None, None, 5)
+    assert call("prune", store, "--json").json == {"steps": [], "changed": False, "revision": None, "root_hash": None}

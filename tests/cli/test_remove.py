@@ -55,3 +55,8 @@ def test_without_a_store_there_is_nothing_to_remove(tmp_path: Path) -> None:
     done = call("remove", tmp_path / "none", OLD)
     assert (done.code, done.sentence) == (3, f"cstore: {tmp_path / 'none'}: expected an image store, found nothing")
     assert not (tmp_path / "none").exists()
+
+
+def test_its_json_has_the_names(store: Path) -> None:
+    told = call("remove", store, OLD, NEW, "--json").json
+    assert told == {"names": [OLD, NEW], "changed": True, "revision": None, "root_hash": None}

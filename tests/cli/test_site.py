@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.program import Outcome, call
-from tests.images import Image, file, symlink, tar, write_layout
+from tests.cli.program import USER, Outcome, call
+from tests.images import Image, directory, file, symlink, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, publishing_machine
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import IMAGES, NEW, OLD, TOOL
@@ -64,6 +64,7 @@ def test_add_tells_it_as_json(publisher: Publisher, tmp_path: Path) -> None:
     assert told.pop("bytes") > 0
     assert told == {
         "names": [NEW],
+        "images": 1,
         "layers": 1,
         "entries": told["entries"],
         "owners": "as in the images",
@@ -78,7 +79,7 @@ def test_add_tells_it_as_json(publisher: Publisher, tmp_path: Path) -> None:
 def test_add_reports_what_clients_will_not_see(publisher: Publisher, tmp_path: Path) -> None:
     image = Image(layers=(tar(file("x", xattrs={"user.note": b"1"}), symlink("l", "$(X)")),))
     told = lines(call("add", STORE_AT, write_layout(tmp_path / "image", image), "--name", NEW))
-    assert told[3:] == ["left out 1 extended attribute", "clients expand $( in 1 symlink: l"]
+    assert told[2:4] == ["left out 1 extended attribute", "clients expand $( in 1 symlink: l"]
     assert publisher.revision == 2
 
 
@@ -98,13 +99,13 @@ def test_the_forms_of_a_new_store(publisher: Publisher, made: dict[str, str]) ->
 def test_names_change_and_layers_go(publisher: Publisher, made: dict[str, str]) -> None:
     for tag, name in (("old", OLD), ("new", NEW)):
         lines(call("add", STORE_AT, made[tag], "--name", name))
-    assert lines(call("tag", STORE_AT, OLD, TOOL)) == [f"tagged {OLD} as {TOOL}"]
-    assert lines(call("remove", STORE_AT, NEW)) == [f"removed {NEW}"]
+    assert lines(call("tag", STORE_AT, OLD, TOOL)) == [f"tagged {OLD} as {TOOL}", f"revision 4, root hash {publisher.root_hash}"]
+    assert lines(call("remove", STORE_AT, NEW)) == [f"removed {NEW}", f"revision 5, root hash {publisher.root_hash}"]
     assert lines(call("prune", STORE_AT)) == ["nothing to do"]
     assert publisher.revision == 5
     planned = lines(call("prune", STORE_AT, "--grace", "0d", "--dry-run"))
     assert publisher.revision == 5
-    assert lines(call("prune", STORE_AT, "--grace", "0d")) == planned
+    assert lines(call("prune", STORE_AT, "--grace", "0d")) == [*planned, f"revision 6, root hash {publisher.root_hash}"]
     assert (publisher.revision, publisher.verbs) == (6, ["ingest"] * 5)
     assert set(names(publisher.store)) == {OLD, TOOL}
     assert problems(publisher.store) == unfinished(publisher.store) == []
@@ -179,3 +180,77 @@ def test_where_nothing_is_said_the_usual_places_count(monkeypatch: pytest.Monkey
         "cstore: cvmfs://no.such.repository: expected a repository that this machine publishes, "
         "found no /var/spool/cvmfs/no.such.repository/rdonly"
     )
+
+
+def test_what_changed_is_told_as_json_with_its_revision(publisher: Publisher, made: dict[str, str]) -> None:
+    lines(call("add", STORE_AT, made["old"], "--name", OLD))
+    for arguments in (
+        ("tag", STORE_AT, OLD, TOOL),
+        ("remove", STORE_AT, OLD),
+        ("remove", STORE_AT, TOOL),
+        ("prune", STORE_AT, "--grace=0d"),
+    ):
+        told = call(*arguments, "--json").json
+        assert (told["changed"], told["revision"], told["root_hash"]) == (True, publisher.revision, publisher.root_hash)
+
+
+def test_a_message_without_a_name_is_a_wrong_usage(publisher: Publisher) -> None:
+    done = call("remove", STORE_AT, OLD, "--message", "gone")
+    assert done.code == 2
+    assert "--message tells what a named revision is, so it takes --tag" in " ".join(done.err.split())
+    assert publisher.machine.calls() == []
+
+
+def test_a_name_for_a_revision_that_is_none_is_told(publisher: Publisher, made: dict[str, str]) -> None:
+    lines(call("add", STORE_AT, made["old"], "--name", OLD))
+    none = "no revision is named nightly, since there was nothing to publish"
+    assert lines(call("add", STORE_AT, made["old"], "--name", OLD, "--tag", "nightly")) == [f"{OLD}: already there", none]
+    assert lines(call("tag", STORE_AT, OLD, OLD, "--tag", "nightly")) == [f"{OLD}: already there", none]
+    assert lines(call("prune", STORE_AT, "--tag", "nightly")) == ["nothing to do", none]
+    assert publisher.revision == 2
+
+
+def test_attributes_of_layers_that_are_there_already_are_told(publisher: Publisher, made: dict[str, str]) -> None:
+    lines(call("add", STORE_AT, made["old"], "--name", OLD))
+    told = lines(call("add", STORE_AT, made["old"], "--name", OLD, "--xattrs"))
+    assert told == [f"{OLD}: already there", "extended attributes are set in new layers only: 2 layers were there already"]
+    assert publisher.revision == 2
+
+
+def test_the_owner_of_the_directory_says_nothing_of_the_layers(publisher: Publisher, made: dict[str, str]) -> None:
+    ingest = ("ingest", "-k", "-t", "-", "-b", "/", NAME)
+    assert publisher.machine.run(*ingest, data=tar(directory(STORE, uid=USER, gid=USER)))[0] == 0
+    lines(call("add", STORE_AT, made["old"], "--name", OLD))
+    assert publisher.store.stat().st_uid == USER
+    assert lines(call("list", STORE_AT))[-1].endswith("owners: as in the images")
+    assert call("list", STORE_AT, "--json").json["owners"] == "as in the images"
+
+
+@pytest.mark.parametrize("program", ["", "  ", '"', "a 'b"])
+def test_a_program_that_is_none_is_a_wrong_usage(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, program: str, tmp_path: Path
+) -> None:
+    assert publisher.environment
+    monkeypatch.setenv("CSTORE_CVMFS_SERVER", program)
+    done = call("list", STORE_AT)
+    assert done.code == 2
+    assert "CSTORE_CVMFS_SERVER: expected a program with its arguments, as a shell takes them" in " ".join(done.err.split())
+    assert call("list", tmp_path).code == 3, "a directory needs none"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-1", "x"])
+def test_what_is_no_time_to_wait_is_a_wrong_usage(publisher: Publisher, seconds: str) -> None:
+    assert call("remove", STORE_AT, OLD, "--wait", seconds).code == 2
+    assert publisher.machine.calls() == []
+
+
+def test_a_dry_run_refuses_what_add_would(publisher: Publisher, tmp_path: Path) -> None:
+    source = write_layout(tmp_path / "image", Image(layers=(tar(file(".cvmfscatalog", b"1"), file("x")),)))
+    assert sentence(call("add", STORE_AT, source, "--name", NEW, "--dry-run")).endswith("--skip-reserved leaves them out")
+    assert publisher.machine.calls() == []
+
+
+def test_odd_paths_are_told_in_one_sentence(publisher: Publisher) -> None:
+    for path in (".wh.x", "a/.cvmfscatalog/x", "$(HOME)x", "-x", "a\nb", "\udcff"):
+        assert sentence(call("list", f"cvmfs://{NAME}/{path}")).startswith("cstore: ")
+    assert publisher.machine.calls() == []

@@ -63,3 +63,9 @@ def test_what_cannot_be_tagged_is_told(store: Path, image: str, name: str, said:
     assert done.code == 3
     assert said in done.sentence
     assert exact(store) == before
+
+
+def test_its_json_has_the_completed_name(store: Path) -> None:
+    told = {"names": ["docker.io/library/short:latest"], "revision": None, "root_hash": None}
+    assert call("tag", store, OLD, "short", "--json").json == {**told, "changed": True}
+    assert call("tag", store, OLD, "short", "--json").json == {**told, "changed": False}

@@ -99,6 +99,12 @@ def test_attributes_that_files_get(name: str, is_kept: bool) -> None:  # noqa: F
     assert "user.z" in dict(kept_xattrs(entry))
 
 
+@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.FIFO, Kind.CHARACTER, Kind.BLOCK])
+def test_linux_has_attributes_of_users_on_files_and_directories_only(kind: Kind) -> None:
+    entry = Entry(b"a", kind, 0, 0, 0, 0, xattrs=(("user.a", b"1"), ("trusted.b", b"2")))
+    assert kept_xattrs(entry) == (("trusted.b", b"2"),)
+
+
 @pytest.mark.parametrize(
     "made", [(), (file("a"),), (opaque("x/y"),), (opaque("x"), whiteout("x")), (whiteout("a"), file("a/b")), (whiteout("x/y/z"),)]
 )

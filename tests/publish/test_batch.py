@@ -203,3 +203,16 @@ def _spoiler(blob: Path, data: bytes) -> Progress:
         return lambda _size: None
 
     return progress
+
+
+def test_the_receipt_counts_images_and_layers_that_were_there(tmp_path: Path, made: dict[str, str]) -> None:
+    with publishing(tmp_path / "store", today=DAY) as batch:
+        batch.add(made["old"], name=OLD)
+        batch.add(made["old"], name=TOOL)
+    assert batch.receipt is not None
+    assert (batch.receipt.images, batch.receipt.layers, batch.receipt.known_layers) == (1, 2, 0)
+    with publishing(tmp_path / "store", today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+        batch.remove(OLD)
+    assert batch.receipt is not None
+    assert (batch.receipt.images, batch.receipt.layers, batch.receipt.known_layers) == (1, 1, 1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ from cstore.errors import PublishError
 from cstore.model.layout import Form
 from cstore.publish.batch import publishing
 from cstore.publish.directory import writing
-from cstore.publish.locks import exclusive
+from cstore.publish.locks import everybodys, exclusive
 from cstore.store import Store
+from tests.cli.program import USER
 from tests.images import Image, file, tar, write_layout
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, NEW, OLD, listing, sources
@@ -203,3 +205,47 @@ def test_the_work_directory_is_gone_when_nobody_writes(store: Path) -> None:
     with writing(store):
         assert sorted(os.listdir(store / ".cstore-work")) == ["lock"]  # noqa: PTH208 - names
     assert listing(store) == before
+
+
+def test_a_lock_that_is_everybodys_is_made_once_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    former = os.umask(0o077)
+    try:
+        with everybodys(path, 1):
+            made = path.stat()
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE(made.st_mode) == 0o666
+    with everybodys(path, 1), pytest.raises(PublishError, match=r"expected the lock within 0.1 seconds"), everybodys(path, 0.1):
+        pass
+    assert path.stat().st_ino == made.st_ino
+
+
+def test_a_lock_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(PublishError) as raised, everybodys(tmp_path / "none/lock", 1):
+        pass
+    assert str(raised.value) == f"{tmp_path / 'none/lock'}: expected a lock file that can be written, found: No such file or directory"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("first", [0, USER])
+def test_another_user_takes_a_lock_in_a_directory_of_everybody(tmp_path: Path, first: int) -> None:
+    """The kernel's fs.protected_regular refuses O_CREAT there to all but the owner of a file."""
+    for place in (tmp_path, *tmp_path.parents):
+        if place.stat().st_mode & 0o001 == 0:
+            place.chmod(place.stat().st_mode | 0o011)
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    locks.chmod(0o1777)
+    for user in (first, USER - first, first):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setresgid(user, user, user)
+                os.setresuid(user, user, user)
+                with everybodys(locks / "lock", 1):
+                    code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from cstore.model.layout import Form
 from cstore.publish.batch import publishing
 from cstore.store import Store
 from tests.cli.program import USER, call, call_as_user
-from tests.images import Image, directory, file, tar, write_layout
+from tests.images import Image, directory, file, symlink, tar, write_layout
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, FORMS, NEW, OLD, TOOL, exact, listing, sources
 
@@ -206,3 +207,47 @@ def test_nothing_outside_is_touched_through_a_planted_symlink(tmp_path: Path, ma
     after = exact(elsewhere)
     assert after.keys() == before.keys()
     assert {path: after[path][4] for path in after} == {path: before[path][4] for path in before}
+
+
+@AS_ROOT
+def test_no_room_for_what_is_kept_meanwhile_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image(layers=(tar(*(file(os.urandom(60).hex()) for _ in range(3000))),))
+    source = write_layout(tmp_path / "image", image)
+    with disk(tmp_path / "temporary", "size=64k") as place:
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        done = call("add", tmp_path / "store", source, "--name", NEW)
+    assert (done.code, done.sentence) == (
+        3,
+        f"cstore: {place}: expected to keep what layers need meanwhile, found: No space left on device",
+    )
+    assert not (tmp_path / "store").exists()
+
+
+@AS_ROOT
+def test_no_room_in_a_tree_names_the_whole_path(tmp_path: Path) -> None:
+    source = write_layout(tmp_path / "image", Image(layers=(tar(*(file(f"f{number}") for number in range(100))),)))
+    with disk(tmp_path / "disk", "size=4m,nr_inodes=60") as place:
+        done = call("add", place / "store", source, "--name", NEW)
+    assert done.code == 3
+    assert re.fullmatch(
+        rf"cstore: {place}/store/overlay/[0-9a-f]{{64}}/diff/f\d+: expected to write the store, found: no space is left on the device",
+        done.sentence,
+    )
+
+
+@AS_ROOT
+def test_a_dry_run_tells_that_there_is_no_room(tmp_path: Path) -> None:
+    source = write_layout(tmp_path / "image", Image(layers=(tar(file("large", bytes(3 << 20))),)))
+    with disk(tmp_path / "disk", "size=1m") as place:
+        done = call("add", place / "store", source, "--name", NEW, "--dry-run")
+        assert (done.code, done.sentence.endswith(" bytes of free space, found 1048576")) == (3, True)
+        assert list(place.iterdir()) == []
+
+
+@AS_ROOT
+def test_attributes_that_a_symlink_cannot_have_are_left_out(tmp_path: Path) -> None:
+    image = Image(layers=(tar(file("a"), symlink("l", "a", xattrs={"user.y": b"1", "trusted.z": b"2"})),))
+    done = call("add", tmp_path / "store", write_layout(tmp_path / "image", image), "--name", NEW)
+    assert (done.code, "left out 1 extended attribute" in done.out) == (0, True)
+    (link,) = (tmp_path / "store").glob("overlay/*/diff/l")
+    assert os.listxattr(link, follow_symlinks=False) == ["trusted.z"]

@@ -3,11 +3,14 @@ from __future__ import annotations
 import io
 import os
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.delta import PutTree
 from cstore.errors import PublishError
+from cstore.layer.entry import Entry, Kind
 from cstore.publish.owners import Owners
 from cstore.publish.writer import WORK, Writer, delete
 
@@ -151,3 +154,37 @@ def test_in_a_users_store_all_is_his(tmp_path: Path) -> None:
         assert (name, told.st_uid, told.st_gid) == (name, 7, 8)
         delete(writer.root / "room")
     assert writer.root.stat().st_uid == 7
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_what_overlay_cannot_rename_is_removed_in_place(tmp_path: Path) -> None:
+    lower = tmp_path / "lower/room/thing"
+    lower.mkdir(parents=True)
+    for number in range(3):
+        (lower / f"d{number}/{'e/' * 60}").mkdir(parents=True)
+        (lower / f"d{number}/file").touch()
+    (lower / "outside").symlink_to(tmp_path)
+    for name in ("upper", "work", "union"):
+        (tmp_path / name).mkdir()
+    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["mount", "-t", "overlay", "none", "-o", options, tmp_path / "union"], check=True)
+    try:
+        Writer(tmp_path / "union", IN_IMAGE).remove("room/thing")
+        assert list((tmp_path / "union/room").iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path / "union"], check=True)
+    assert lower.exists()
+
+
+def test_a_failure_in_a_tree_names_the_whole_path(writer: Writer) -> None:
+    class Twice:
+        whiteouts = 0
+
+        def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+            yield Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, 0), iter(())
+            for _ in range(2):
+                yield Entry(b"same", Kind.DIRECTORY, 0o755, 0, 0, 0), iter(())
+
+    with pytest.raises(FileExistsError) as raised:
+        writer.put_tree(PutTree(path="overlay/x", tree=Twice(), files={}, directories=(), entries=3, size=0), lambda _: None)
+    assert raised.value.filename == f"{writer.root}/overlay/x/diff/same"

@@ -241,3 +241,18 @@ def test_rollback_to_the_revision_before(machine: Standin) -> None:
     assert ingest(machine, tar(file("z"))) == 0
     assert tree(machine) == {"x": b"", "z": b""}
     assert machine.run("rollback", "-t", "good", "r")[0] == 1
+
+
+def test_a_tag_names_the_newest_revision_or_the_one_of_a_root_hash(machine: Standin) -> None:
+    opened(machine)
+    assert machine.run("tag", "-a", "no", "r") == (1, "Cannot change repository tags while in a transaction\n")
+    assert machine.run("publish", "r")[0] == 0
+    second = os.getxattr(machine.repository("r").published, "user.root_hash").decode()
+    assert machine.run("tag", "-a", "two", "r")[0] == 0
+    opened(machine)
+    assert machine.run("publish", "r")[0] == 0
+    assert machine.run("tag", "-a", "also-two", "-h", second, "-m", "told", "r")[0] == 0
+    named = [line.split(" ")[:3] for line in machine.run("tag", "-l", "-x", "r")[1].splitlines()]
+    assert [tag for tag in named if "two" in tag[0]] == [["also-two", second, "2"], ["two", second, "2"]]
+    assert machine.run("tag", "-a", "none", "-h", "0" * 40, "r")[0] == 1
+    assert machine.run("tag", "-a", "a b", "r") == (1, "Spaces are not allowed in tag names\n")
