@@ -205,7 +205,7 @@ class _Store:
         _write(f"{top}/diff/{_FILE}", content)
         for name, seconds in ((_FILE, _TIME), ("etc", _TIME), ("", 0)):
             os.utime(f"{top}/diff/{name}", (seconds, seconds))
-        os.chmod(f"{top}/diff", 0o555)
+        os.chmod(f"{top}/diff", 0o555)  # noqa: S103 - as podman gives it to a top directory that no layer describes
         _write(f"{top}/link", layer.link.encode())
         if layer.below:
             _write(f"{top}/lower", ":".join(f"l/{lower.link}" for lower in layer.below).encode())
