@@ -1,6 +1,6 @@
 """The publisher of stores in CernVM-FS: any number of changes in one revision, streamed into one `cvmfs_server ingest`.
 
-What it rests on are statements of the spec (spec C1 to C23).
+What it rests on are statements of the spec (spec C1 to C25).
 """
 
 from __future__ import annotations

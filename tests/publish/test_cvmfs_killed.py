@@ -133,8 +133,8 @@ def test_killed_behind_a_gateway(shared: Change) -> None:
     assert problems == []
 
 
-CALLS = ("ingest", "ingest", "transaction", "publish", "ingest", "tag")
-UNDECIDED = ((3, "during"), (3, "after"), (6, "during"))
+CALLS = ("tag", "ingest", "ingest", "transaction", "publish", "ingest", "tag")
+UNDECIDED = ((1, "during"), (4, "during"), (4, "after"), (7, "during"))
 
 
 def test_as_many_calls_as_there_can_be(long: Change) -> None:
