@@ -13,7 +13,7 @@ from cstore.layer.names import is_reserved, parent
 from cstore.verify.files import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from cstore.verify.tree import Walked
 
@@ -62,6 +62,18 @@ class Comparison:
             self._walked.tally.add(code, path, f"expected {kind_of(wanted)}, found {kind_of(status.st_mode)}")
             return
         self._look(entry, status)
+
+    def see_opaque(self, own: Collection[bytes], below: Mapping[bytes, Collection[bytes]]) -> None:
+        """Note what a directory hides that the layer does not make opaque.
+
+        Args:
+            own: the directories that the layer does make opaque.
+            below: the names that the layers below show in directories; all entries must have been seen.
+        """
+        for path in sorted(self._walked.opaque - {*own}):
+            for name in sorted(below.get(path, ())):
+                if (inner := path + b"/" + name if path else name) not in self._expected:
+                    self._walked.tally.add("V64", inner, "expected what is below, found it hidden by an opaque directory")
 
     def finish(self) -> None:
         """Note what the tree has besides, and whose its files are."""

@@ -113,7 +113,7 @@ class Deep:
             self._compare(layer, split, shape, walked)
 
     def _compare(self, layer: str, split: IO[bytes], shape: Shape, walked: Walked) -> None:
-        below = self._below(layer, shape)
+        below = self._below(layer, shape, walked)
         tree = Tree(at=layer, shape=shape, below=below or NOTHING, open=lambda: _Again(split, layer))
         # podman gives the top directory of a layer a mode of its own, whatever the tar says.
         guessed = {b"", *shape.implied}
@@ -123,16 +123,17 @@ class Deep:
                 # How it looks comes from layers below.
                 continue
             comparison.see(entry)
+        comparison.see_opaque(shape.opaque, below.names if below else {})
         comparison.finish()
 
-    def _below(self, layer: str, shape: Shape) -> Below | None:
+    def _below(self, layer: str, shape: Shape, walked: Walked) -> Below | None:
         """Return what the layers below show of what a layer asks for; None where they cannot be read."""
-        wanted = shape.inherited - {b""}
+        wanted, opaque = shape.inherited - {b""}, walked.opaque.union(shape.opaque)
         lowers = self._survey.below(layer)
-        if lowers == () or not (wanted or shape.opaque):
+        if lowers == () or not (wanted or opaque):
             return NOTHING
         try:
-            return None if lowers is None else look((self._members(lower) for lower in lowers), wanted, shape.opaque)
+            return None if lowers is None else look((self._members(lower) for lower in lowers), wanted, opaque)
         except (ContentError, FormatError):
             return None
 

@@ -1,0 +1,63 @@
+"""Defects beside those of `tests.verify.defects` that show what else a rule's breaking breaks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from cstore.publish.batch import publishing
+from tests.compat.victims import image_of, layers
+from tests.images import file, tar, write_layout
+from tests.verify.defects import Defect
+from tests.verify.target import VICTIM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.verify.target import Target
+
+__all__ = ["VARIANTS"]
+
+
+def _shorter(target: Target) -> None:
+    target.edit_layer(target.top, lambda record: record.update(parent=target.base))
+
+
+def _no_digest(target: Target) -> None:
+    def forget(record: dict[str, Any]) -> None:
+        del record["digest"], record["big-data-digests"]
+
+    target.edit_image(forget)
+
+
+def _shown(target: Target) -> None:
+    place = target.layer(target.top) / "diff1/etc"
+    place.mkdir(parents=True)
+    (place / "more").touch()
+
+
+def _opaque(target: Target) -> None:
+    """Hide for rootless readers only what a layer hides, and more."""
+    (target.diff(target.top) / "etc/gone").unlink()
+    os.setxattr(target.diff(target.top) / "etc", "user.overlay.opaque", b"y")
+
+
+def _higher(count: int) -> Callable[[Target], None]:
+    def plant(target: Target) -> None:
+        more = (tar(file(f"more/{number}")) for number in range(count - len(layers())))
+        source = write_layout(target.root.parent / "higher", image_of(*layers(), *more))
+        with publishing(target.root) as batch:
+            batch.remove(VICTIM)
+            batch.add(source, name=VICTIM)
+
+    return plant
+
+
+VARIANTS = (
+    Defect("V17", "an image has 80 layers", _higher(80)),
+    Defect("V36", "the chain has a layer less", _shorter, also=("V55", "V56", "V85")),
+    Defect("V40", "an image has no digest at all", _no_digest, also=("V41",)),
+    Defect("V46", "an image has 130 layers", _higher(130), also=("V17",)),
+    Defect("V58", "there is a diff1 with a file", _shown),
+    Defect("V62", "what is deleted is hidden for rootless readers only", _opaque, also=("V64",), is_deep=True),
+)
