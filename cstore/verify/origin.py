@@ -88,7 +88,10 @@ class Origin:
             os.close(found)
 
     def find(self, directory: list[str], target: str) -> list[str] | None:
-        """Return where in the repository a symlink leads, part by part and through no other; None where it leads outside."""
+        """Return where in the repository a symlink leads, part by part and through no other; None where it leads outside.
+
+        One that leads in circles leads to a symlink.
+        """
         start = self._start([*directory], target)
         steps = 0
         while start is not None and start[1]:
@@ -98,9 +101,10 @@ class Origin:
                 start = (at[:-1], left) if at else None
             elif (text := self._link([*at, part])) is None:
                 at.append(part)
+            elif (steps := steps + 1) > _MOST_STEPS:
+                return [*at, part]
             else:
-                steps += 1
-                further = self._start(at, text) if steps <= _MOST_STEPS else None
+                further = self._start(at, text)
                 start = (further[0], [*left, *further[1]]) if further else None
         return start[0] if start is not None else None
 

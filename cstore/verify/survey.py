@@ -75,7 +75,7 @@ class Survey:
         """Return how many layers are below one; None where the chain is broken."""
         if layer not in self._chains:
             self._follow(layer)
-        return self._chains[layer]
+        return self._chains.get(layer)
 
     def below(self, layer: str) -> tuple[str, ...] | None:
         """Return the layers below one, the nearest first; None where the chain is broken.
