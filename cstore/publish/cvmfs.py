@@ -25,6 +25,7 @@ from cstore.publish.program import BusyError
 from cstore.publish.refusals import refuse_links_to_reserved, refuse_reserved, refuse_xattrs
 from cstore.publish.repository import Moment, Repository, Site
 from cstore.source.fetch import Progress, silent
+from cstore.verify.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +144,7 @@ class CvmfsPlace:
         delta = plan()
         if not delta:
             return Published(delta=delta)
-        self._check_trees(delta)
+        self._check_delta(delta)
         return self._published(delta, carrier.carry(delta, moment))
 
     @property
@@ -182,7 +183,7 @@ class CvmfsPlace:
             PublishError: a layer has something that could not be published, or the revision cannot get its name.
         """
         self._target.check()
-        self._check_trees(delta)
+        self._check_delta(delta)
         if self.message and _NO_MESSAGE.search(self.message):
             raise PublishError(f"{self.message!r}: expected a message without quotes, dollars, backslashes and control characters")
         if not self.tag:
@@ -192,7 +193,8 @@ class CvmfsPlace:
         if self.tag in self.repository.tags():
             raise PublishError(f"{self.repository.name}: expected no revision named {self.tag} yet, found one")
 
-    def _check_trees(self, delta: Delta) -> None:
+    def _check_delta(self, delta: Delta) -> None:
+        refuse_unsound(delta, self.root)
         trees = [step for step in delta if isinstance(step, PutTree)]
         if self.skips_reserved:
             refuse_links_to_reserved(trees)

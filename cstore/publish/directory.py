@@ -15,6 +15,7 @@ from cstore.publish.locks import exclusive, take
 from cstore.publish.owners import Owners
 from cstore.publish.writer import LOCK, WORK, Writer
 from cstore.source.fetch import Progress, silent
+from cstore.verify.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,8 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
         progress: is told of each tree that is written.
 
     Raises:
-        PublishError: the file system refused: no space, no permission, or something else is at a path of the store.
+        PublishError: the file system refused: no space, no permission, or something else is at a path of the store; or the store would
+            stop every command of every reader (spec P23).
         ContentError: a blob changed after it was verified.
     """
     if not delta:
@@ -91,6 +93,7 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
     with _as_publish_errors(root), _work(writer):
         recover(writer)
         try:
+            refuse_unsound(delta, root)
             check_space(delta, root)
             journal = Journal.of(delta, root)
             journal.write(writer)

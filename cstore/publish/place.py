@@ -12,6 +12,7 @@ from cstore.model.layout import Form
 from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
 from cstore.source.fetch import Progress, silent
+from cstore.verify.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,11 +124,12 @@ class DirectoryPlace:
         return is_vacant(self.root)
 
     def check(self, delta: Delta) -> None:
-        """See that there is room for a delta.
+        """See that there is room for a delta, and that it would not stop every reader.
 
         Raises:
-            PublishError: there is none.
+            PublishError: there is none, or it would.
         """
+        refuse_unsound(delta, self.root)
         check_space(delta, self.root)
 
     def publish(self, plan: Callable[[], Delta]) -> Published:

@@ -16,6 +16,7 @@ from cstore.verify.rules import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from cstore.delta import Delta
     from cstore.verify.problem import Problem
@@ -23,16 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["check_delta", "refuse_unsound"]
 
 
-def refuse_unsound(delta: Delta, old: Callable[[str], bytes]) -> None:
+def refuse_unsound(delta: Delta, root: Path) -> None:
     """See that a delta leaves no store that fails every command of every reader.
 
     Args:
         delta: what is to be published.
-        old: gives the bytes of an index as it is, by its path; empty where there is none.
+        root: the store's directory as it is; there may be none yet.
 
     Raises:
         PublishError: it would; the error names the problem.
     """
+
+    def old(path: str) -> bytes:
+        try:
+            return (root / path).read_bytes()
+        except OSError:
+            return b""
+
     for found in check_delta(delta, old):
         if found.reach is Reach.STORE:
             raise PublishError(f"{found.path}: {found.subject}: {found.said} (spec {found.code}); nothing was published")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.delta import Delta, file_of
+from cstore.delta import Delta, ReplaceIndex, file_of
 from cstore.errors import PublishError, StoreError
+from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK
 from cstore.publish.batch import publishing
 from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
+from cstore.store import Store
 from tests.publish.soundness import is_visible, names, problems, unfinished
-from tests.publish.stores import DAY, FORMS, NEW, SCENARIOS, Scenario, copy, exact, listing, sources
+from tests.publish.stores import DAY, FORMS, NEW, OLD, SCENARIOS, Scenario, copy, exact, listing, sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +122,16 @@ def test_more_than_the_disk_holds_is_not_begun(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match=f"expected {1 << 60} bytes of free space, found "):
         apply(Delta((huge,)), tmp_path)
     assert exact(tmp_path).keys() == before.keys()
+
+
+def test_a_delta_that_would_stop_every_reader_is_refused(tmp_path: Path, made: dict[str, str]) -> None:
+    root = tmp_path / "store"
+    with publishing(root) as batch:
+        batch.add(made["old"], name=OLD)
+    before = exact(root)
+    store = Store.open(root)
+    twice = store.images.edited({}, [b'{"id":"%s","names":["%s"]}' % (b"f" * 64, OLD.encode())])
+    delta = Delta((ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=twice.data, lock=twice.lock),))
+    with pytest.raises(PublishError, match=rf'expected "{OLD}" at one image, found it at several \(spec V3\); nothing was published$'):
+        apply(delta, root)
+    assert {path: row for path, row in exact(root).items() if path} == {path: row for path, row in before.items() if path}

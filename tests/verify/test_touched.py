@@ -15,6 +15,7 @@ from cstore.verify.touched import check_delta, refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ID, OTHER = "a" * 64, "b" * 64
 IMAGE = {"id": ID, "names": ["x.example.org/y:1"], "created": "2026-01-02T03:04:05Z"}
@@ -58,14 +59,14 @@ def test_what_changes_is_checked(name: str, made: Delta, old: Callable[[str], by
     assert " ".join(problem.code for problem in check_delta(made, old)) == codes, name
 
 
-def test_what_would_stop_every_reader_is_refused() -> None:
+def test_what_would_stop_every_reader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PublishError) as raised:
-        refuse_unsound(delta(IMAGES_INDEX, images(IMAGE, {**IMAGE, "id": OTHER})), nothing)
+        refuse_unsound(delta(IMAGES_INDEX, images(IMAGE, {**IMAGE, "id": OTHER})), tmp_path)
     assert str(raised.value) == (
         f'overlay-images/images.json: image {ID}: expected "x.example.org/y:1" at one image, found it at several (spec V3); '
         "nothing was published"
     )
 
 
-def test_what_reaches_less_far_is_not_refused() -> None:
-    refuse_unsound(delta(IMAGES_INDEX, images({**IMAGE, "names": ["short"]})), nothing)
+def test_what_reaches_less_far_is_not_refused(tmp_path: Path) -> None:
+    refuse_unsound(delta(IMAGES_INDEX, images({**IMAGE, "names": ["short"]})), tmp_path)
