@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cstore.layer.tree import Tree
+    from cstore.layer.entry import Entry
 
-__all__ = ["Delta", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
+__all__ = ["Delta", "Entries", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
+
+
+class Entries(Protocol):
+    """A tree as a stream of entries, to be walked as often as wanted."""
+
+    @property
+    def whiteouts(self) -> int:
+        """How many whiteouts it has that a publisher has to look for."""
+        ...
+
+    def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+        """Yield each entry with the bytes of its content, the top directory first, in an order in which they can be written."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -20,7 +33,7 @@ class PutTree:
     """Put a layer's directory, which nothing names yet; it appears as a whole."""
 
     path: str
-    tree: Tree
+    tree: Entries
     """What goes into its `diff`."""
     files: Mapping[str, bytes]
     """Small files beside `diff`."""
@@ -39,6 +52,8 @@ class PutTree:
     """Bytes of the longest of them."""
     reserved: tuple[str, ...] = ()
     """Names that CernVM-FS would take for its own."""
+    leads_to: str = ""
+    """Where `diff` leads as a symlink; empty where it is a directory with the tree in it."""
 
 
 @frozen(kw_only=True)

@@ -107,6 +107,9 @@ class TarStream:
             self._file(f"{step.path}/{name}", len(data), iter([data]))
         for name in step.directories:
             self._directory(f"{step.path}/{name}")
+        if step.leads_to:
+            self.put(PutSymlink(path=f"{step.path}/diff", target=step.leads_to))
+            return
         top = self._placed(f"{step.path}/diff")
         for entry, content in step.tree.walk():
             if self._leaves_out and is_reserved(entry.path):

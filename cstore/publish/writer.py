@@ -118,7 +118,10 @@ class Writer:
         for name in step.directories:
             (new / name).mkdir()
             self._finish(new / name, _DIRECTORY_MODE)
-        self._write_diff(step, new / "diff", advance)
+        if step.leads_to:
+            self.put_symlink(f"{new.relative_to(self.root)}/diff", step.leads_to)
+        else:
+            self._write_diff(step, new / "diff", advance)
         self._finish(new, _DIRECTORY_MODE)
         self.remove(step.path)
         self._move(new, step.path)
