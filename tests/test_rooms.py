@@ -33,7 +33,15 @@ NOT_ABOVE = {("location", "layer"), ("store", "layer")}
 
 BIGGEST = 250
 BAD_NAMES = {"utils", "util", "helpers", "common", "core", "base", "misc"}
-TESTED_BY = {"__init__": "test_public", "__main__": "test_cstore", "cli/__init__": "cli/test_main", "source/__init__": "source/test_source"}
+TESTED_BY = {
+    "__init__": "test_public",
+    "__main__": "test_cstore",
+    "cli/__init__": "cli/test_main",
+    "source/__init__": "source/test_source",
+    **{f"verify/{name}": "verify/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},
+    **{f"verify/{name}": "verify/test_rules" for name in ("orphans", "overlay", "shared")},
+    **{f"verify/{name}": "verify/test_deep" for name in ("compare", "content", "tree")},
+}
 """Where the tests of a module are that is not called as they are."""
 
 WRITES = {

@@ -121,8 +121,9 @@ class Deep:
         for entry, _ in tree.walk():
             if (entry.path and entry.path in guessed and below is None) or not (entry.path or shape.has_top):
                 # How it looks comes from layers below.
-                continue
-            comparison.see(entry)
+                comparison.pass_over(entry.path)
+            else:
+                comparison.see(entry)
         comparison.see_opaque(shape.opaque, below.names if below else {})
         comparison.finish()
 
