@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from cstore.layer.entry import Entry, Kind
 from cstore.layer.names import is_reserved, parent
@@ -31,6 +31,16 @@ _TYPES = {
 _DEVICES = (Kind.CHARACTER, Kind.BLOCK)
 
 
+@frozen
+class _Other:
+    """An entry that looks otherwise than the layer says."""
+
+    path: bytes
+    said: str
+    found: tuple[int, object]
+    """Its inode, and what was found."""
+
+
 @define
 class Comparison:
     """Compares the entries of a layer, one after the other, with what lies in its tree."""
@@ -39,11 +49,19 @@ class Comparison:
     _guessed: Collection[bytes]
     """Directories that the layer only implies: how they look is not its own."""
     _expected: set[bytes] = field(factory=set)
-    _others: list[tuple[bytes, str]] = field(factory=list)
+    _others: list[_Other] = field(factory=list)
     """Entries with other owners than the layer gives them."""
     _owners: set[tuple[int, int]] = field(factory=set)
     """The owners that entries of the tree have."""
     _without_devices: list[bytes] = field(factory=list)
+    _modes: list[_Other] = field(factory=list)
+    """Entries with other modes."""
+    _given: set[tuple[int, object]] = field(factory=set)
+    """Modes and owners that hard links give to an inode: podman sets them on the file (spec A14)."""
+
+    def pass_over(self, path: bytes) -> None:
+        """Take it that something may be at a path, whatever it is."""
+        self._expected.add(path)
 
     def see(self, entry: Entry) -> None:
         """Compare an entry; parents must come before what is in them."""
@@ -84,8 +102,10 @@ class Comparison:
         for path in self._without_devices:
             if not (is_shared and self._owners != {(0, 0)}):
                 self._walked.tally.add("V63", path, "expected a device, found nothing")
-        for path, said in self._others:
-            self._walked.tally.add("V97" if is_shared else "V63", path, said)
+        for others, code in ((self._modes, "V63"), (self._others, "V97" if is_shared else "V63")):
+            for other in others:
+                if other.found not in self._given:
+                    self._walked.tally.add(code, other.path, other.said)
 
     def _miss(self, entry: Entry) -> None:
         path = entry.path
@@ -116,17 +136,25 @@ class Comparison:
             self._walked.tally.add("V63", path, f"expected {entry.size} bytes, found {status.st_size}")
         elif kind in _DEVICES and (os.major(status.st_rdev), os.minor(status.st_rdev)) != entry.device:
             self._walked.tally.add("V64" if entry.is_whiteout else "V63", path, f"expected the device {entry.device}, found another")
-        if kind is Kind.HARDLINK or entry.is_whiteout:
-            return
-        code = "V96" if path in self._guessed else "V63"
-        mode = stat.S_IMODE(status.st_mode)
-        if kind is not Kind.SYMLINK and mode != entry.mode:
-            self._walked.tally.add(code, path, f"expected mode {entry.mode:o}, found {mode:o}")
-        owner = (status.st_uid, status.st_gid)
+        if kind is Kind.HARDLINK:
+            self._given |= {(status.st_ino, entry.mode), (status.st_ino, (entry.uid, entry.gid))}
+        elif not entry.is_whiteout:
+            self._look_further(entry, status)
+
+    def _look_further(self, entry: Entry, status: os.stat_result) -> None:
+        """Compare mode and owner."""
+        path, mode, owner = entry.path, stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+        is_guessed = path in self._guessed
+        if entry.kind is not Kind.SYMLINK and mode != entry.mode:
+            said = f"expected mode {entry.mode:o}, found {mode:o}"
+            if is_guessed:
+                self._walked.tally.add("V96", path, said)
+            else:
+                self._modes.append(_Other(path, said, (status.st_ino, mode)))
         self._owners.add(owner)
         if owner != (entry.uid, entry.gid):
             said = f"expected the owner {entry.uid}:{entry.gid}, found {owner[0]}:{owner[1]}"
-            if code == "V96":
-                self._walked.tally.add(code, path, said)
+            if is_guessed:
+                self._walked.tally.add("V96", path, said)
             else:
-                self._others.append((path, said))
+                self._others.append(_Other(path, said, (status.st_ino, owner)))
