@@ -73,9 +73,9 @@ def test_whatever_a_file_holds_there_are_only_problems(target: Target) -> None:
         place = target.root / path
         sound = place.read_bytes()
         made = mutant(path, sound, SEED, number)
-        place.write_bytes(made.data)
+        _replace(place, made.data)
         outcome.check(target.root, f"{number} {made.name}")
-        place.write_bytes(sound)
+        _replace(place, sound)
     seconds, slowest = outcome.slowest
     told = {"mutants": COUNT, "seed": SEED, "slowest": [round(seconds, 3), slowest], "codes": dict(sorted(outcome.codes.items()))}
     sys.stdout.write("\n".join([json.dumps(told), *outcome.failures, ""]))
@@ -88,6 +88,12 @@ def test_a_mutant_is_always_the_same(number: int) -> None:
     data = b'[{"id":"a","names":["b"]}]'
     assert mutant("images.json", data, 1, number) == mutant("images.json", data, 1, number)
     assert {mutant("images.json", data, 1, other).data for other in range(20)} != {data}
+
+
+def _replace(place: Path, data: bytes) -> None:
+    # ext4 waits for the disk where a file is emptied and written anew.
+    place.unlink()
+    place.write_bytes(data)
 
 
 def _files(root: Path) -> list[str]:
