@@ -49,7 +49,7 @@ _IMAGE = (
     ("V55", "lower lists the links of the layers below", "4 5: run save build"),
     ("V56", "lower-layers lists the layers below", "6: run save build"),
     ("V57", "diff is a directory, or leads to one", "4 5 6: run save build"),
-    ("V58", "beside diff is nothing that makes readers take another way", "4 5 6: run save"),
+    ("V58", "beside diff is nothing that makes readers take another way", "4 5 6: run save uidmap"),
     ("V61", "no name in a tree begins with .wh.", "4 5 6: run"),
     ("V62", "a directory that is opaque is so for readers of every kind", "4 5 6: run"),
     ("V63", "a tree holds what its layer holds", "4 5 6: run save"),

@@ -79,7 +79,7 @@ def test_defect_breaks_what_its_rule_claims(look: Look, defect: Defect) -> None:
     assert OTHER not in outcome.seen or (outcome.seen[OTHER] == "works") == (RULES[defect.code].reach is not Reach.STORE)
 
 
-@pytest.mark.parametrize("code", sorted(RULES.keys() - ELSEWHERE, key=lambda code: int(code[1:])))
+@pytest.mark.parametrize("code", [code for code in RULES if code not in ELSEWHERE])
 def test_all_that_a_rule_claims_is_broken_by_a_defect(look: Look, code: str) -> None:
     broken = frozenset[str]().union(*(look(defect).broken for defect in ALL if defect.code == code))
     assert claimed(code) <= broken

@@ -36,10 +36,19 @@ def _shown(target: Target) -> None:
     (place / "more").touch()
 
 
-def _opaque(target: Target) -> None:
-    """Hide for rootless readers only what a layer hides, and more."""
-    (target.diff(target.top) / "etc/gone").unlink()
-    os.setxattr(target.diff(target.top) / "etc", "user.overlay.opaque", b"y")
+def _opaque(attribute: str) -> Callable[[Target], None]:
+    """Hide for readers of one kind only what a layer hides, and more."""
+
+    def plant(target: Target) -> None:
+        (target.diff(target.top) / "etc/gone").unlink()
+        os.setxattr(target.diff(target.top) / "etc", attribute, b"y")
+
+    return plant
+
+
+def _mapped(target: Target) -> None:
+    mapping = [{"container_id": 0, "host_id": 100000, "size": 65536}]
+    target.edit_layer(target.top, lambda record: record.update(uidmap=mapping, gidmap=mapping))
 
 
 def _higher(count: int) -> Callable[[Target], None]:
@@ -59,5 +68,7 @@ VARIANTS = (
     Defect("V40", "an image has no digest at all", _no_digest, also=("V41",)),
     Defect("V46", "an image has 130 layers", _higher(130), also=("V17",)),
     Defect("V58", "there is a diff1 with a file", _shown),
-    Defect("V62", "what is deleted is hidden for rootless readers only", _opaque, also=("V64",), is_deep=True),
+    Defect("V62", "what is deleted is hidden for rootless readers only", _opaque("user.overlay.opaque"), also=("V64",), is_deep=True),
+    Defect("V65", "what is deleted is hidden for root only", _opaque("trusted.overlay.opaque"), also=("V64",), is_deep=True),
+    Defect("V77", "a layer has mapped owners", _mapped),
 )

@@ -1,0 +1,84 @@
+"""A podman that goes on running while the store changes: it looks at the locks to learn of that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.verify.store import verify
+from tests.compat.bench import Bench
+from tests.compat.mounts import read_only
+from tests.compat.podman import Podman
+from tests.compat.programs import LINES, attempt, require, run
+from tests.verify.target import BYSTANDER, VICTIM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SECONDS = 30
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    require("podman", "runc", "busybox")
+    with Bench(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def service(podman: Podman) -> Iterator[str]:
+    """Run `podman system service` while the body runs, and yield where it is."""
+    address = f"unix://{podman.place}/socket"
+    process = subprocess.Popen(
+        ["podman", "system", "service", "--time=0", address],
+        env={**LINES, **podman.env},
+        cwd=podman.place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + _SECONDS
+        while attempt("podman", "--remote", "--url", address, "version").returncode and time.monotonic() < end:
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def listed(address: str) -> set[str]:
+    images = json.loads(run("podman", "--remote", "--url", address, "images", "--format=json"))
+    return {name for image in images for name in image["Names"]}
+
+
+@pytest.mark.parametrize(
+    ("lock", "found", "codes"),
+    [
+        ("that of the index", {VICTIM}, []),
+        ("as it was", {VICTIM, BYSTANDER}, ["V75"]),
+        # So it is with podman up to 4.3, at the price of reading the index at each look; later ones would see no change.
+        ("empty", {VICTIM}, ["V74"]),
+    ],
+)
+def test_service_learns_of_a_change_by_the_lock(bench: Bench, tmp_path: Path, lock: str, found: set[str], codes: list[str]) -> None:
+    target = bench.prepare(None)
+    if lock == "empty":
+        target.lock("images").write_bytes(b"")
+    before = target.lock("images").read_bytes()
+    with (
+        read_only(bench.store, tmp_path / "mounted") as mounted,
+        Podman(mounted) as podman,
+        service(podman) as address,
+    ):
+        assert listed(address) == {VICTIM, BYSTANDER}
+        target.write_records("images", [target.image])
+        if lock != "that of the index":
+            target.lock("images").write_bytes(before)
+        assert listed(address) == found
+        assert [problem.code for problem in verify(bench.store, image=VICTIM)] == codes
