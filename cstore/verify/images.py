@@ -14,7 +14,7 @@ from cstore.model.manifest import Config, Manifest
 from cstore.verify.files import UnreadableError
 from cstore.verify.indexes import is_digest
 from cstore.verify.items import Items
-from cstore.verify.records import decoded
+from cstore.verify.records import decoded, folded
 from cstore.verify.rules import problem
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["Images", "item_files"]
 
 _MANIFEST = "manifest"
+_LEVELS = 3
+_MEMBERS = {
+    name.casefold(): name
+    for name in (
+        *("schemaVersion", "mediaType", "config", "layers", "digest", "size", "manifests"),
+        *("rootfs", "diff_ids", "history", "created", "empty_layer", "os", "architecture", "variant"),
+    )
+}
+"""The members of manifests and configs that are read."""
 _INDEX = "overlay-images/images.json"
 
 
@@ -79,7 +88,7 @@ class Images:
         parsed: list[Manifest | Config] = []
         for key, kind in ((_MANIFEST, Manifest), (config_key, Config)):
             try:
-                parsed += [kind.from_dict(decoded(kept[key]))] if key in kept else []
+                parsed += [_parsed(kind, kept[key])] if key in kept else []
             except (FormatError, ValueError) as error:
                 what = "manifest" if kind is Manifest else "config"
                 yield problem("V33", subject, items.place(key), f"expected the {what} of an image, found something else ({error})")
@@ -122,6 +131,20 @@ class Images:
                 yield problem("V42", subject, items.place(key), f"expected {size} bytes, found {actual}")
             if digest and digest != (other := _digest_like(digest, data)):
                 yield problem("V43", subject, items.place(key), f"expected the digest {digest}, found {other}")
+
+
+def _parsed(kind: type[Manifest | Config], data: bytes) -> Manifest | Config:
+    """Read a manifest or a config as Go does.
+
+    Raises:
+        FormatError: it is none.
+        ValueError: it is no JSON.
+        SourceError: it is one that cstore does not add.
+    """
+    value = folded(decoded(data), _MEMBERS, _LEVELS)
+    if kind is Manifest and isinstance(value, dict) and "manifests" in value and "layers" not in value:
+        raise FormatError("", "expected one image, found an image index")
+    return kind.from_dict(value)
 
 
 def item_files(image: Image) -> set[str]:

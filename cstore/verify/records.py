@@ -15,7 +15,7 @@ from cstore.model.timestamp import Timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Image", "Layer", "Wrong", "decoded", "read_images", "read_layers"]
+__all__ = ["Image", "Layer", "Wrong", "decoded", "folded", "read_images", "read_layers"]
 
 _LARGEST = 2**63
 _LARGEST_OWNER = 2**32
@@ -75,6 +75,21 @@ def decoded(data: bytes) -> object:
             return json.loads(data.decode("utf-8", "replace"), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise ValueError(str(error)) from None
+
+
+def folded(value: object, names: Mapping[str, str], levels: int) -> object:
+    """Return a value with its members under the names that a format has for them: Go's decoder does not mind case (spec J6).
+
+    Args:
+        value: as JSON has it.
+        names: the names of the format, each by its folded form.
+        levels: how deep to go.
+    """
+    if not levels:
+        return value
+    if isinstance(value, dict):
+        return {names.get(key.casefold(), key): folded(item, names, levels - 1) for key, item in value.items()}
+    return [folded(item, names, levels - 1) for item in value] if isinstance(value, list) else value
 
 
 def _refuse(text: str) -> object:

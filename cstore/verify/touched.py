@@ -94,9 +94,13 @@ def _changed(old: bytes, new: bytes) -> list[object]:
     Raises:
         ValueError: it is no array in JSON.
     """
-    if new[:2] == b"[\n" and new[-3:] == b"\n]\n":
-        lines = {line.rstrip(b",") for line in old.splitlines()}
-        return [decoded(line) for line in (line.rstrip(b",") for line in new[2:-3].split(b"\n")) if line not in lines]
+    lines = {line.rstrip(b",") for line in old.splitlines()}
+    try:
+        if new[:2] == b"[\n" and new[-3:] == b"\n]\n":
+            return [decoded(line) for line in (line.rstrip(b",") for line in new[2:-3].split(b"\n")) if line not in lines]
+    except ValueError:
+        # Not each record is a line of its own.
+        pass
     values = decoded(new)
     if not isinstance(values, list):
         raise ValueError("no array")  # noqa: TRY004 - to the caller it is bad JSON like any other
