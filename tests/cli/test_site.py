@@ -254,3 +254,24 @@ def test_odd_paths_are_told_in_one_sentence(publisher: Publisher) -> None:
     for path in (".wh.x", "a/.cvmfscatalog/x", "$(HOME)x", "-x", "a\nb", "\udcff"):
         assert sentence(call("list", f"cvmfs://{NAME}/{path}")).startswith("cstore: ")
     assert publisher.machine.calls() == []
+
+
+def test_a_store_is_verified_and_repaired(publisher: Publisher, made: dict[str, str]) -> None:
+    lines(call("add", STORE_AT, made["new"], "--name", NEW))
+    assert lines(call("verify", STORE_AT, "--deep")) == ["sound: 1 image, 2 layers"]
+    publisher.publish_something(f"{STORE}/overlay-images/images.lock", b"")
+    found = call("verify", STORE_AT, "--fail-on", "feature", "--json")
+    assert (found.code, found.json["code"], found.json["path"]) == (1, "V74", "overlay-images/images.lock")
+    assert [line.split(" (")[0] for line in lines(call("repair", STORE_AT))][:1] == ["replace index overlay-images/images.json"]
+    assert (publisher.revision, publisher.check()) == (4, "")
+    assert lines(call("repair", STORE_AT)) == ["nothing to do"]
+    assert lines(call("verify", STORE_AT, "--sample", "1", "--image", NEW)) == [f"sound: image {NEW}"]
+    assert publisher.revision == 4
+
+
+def test_two_stores_are_compared(publisher: Publisher, made: dict[str, str]) -> None:
+    lines(call("add", STORE_AT, made["new"], "--name", NEW))
+    lines(call("add", f"cvmfs://{NAME}/other", made["new"], "--name", NEW))
+    assert call("diff", STORE_AT, f"cvmfs://{NAME}/other").code == 0
+    lines(call("tag", STORE_AT, NEW, OLD))
+    assert call("diff", STORE_AT, f"cvmfs://{NAME}/other", "--json").code == 1
