@@ -35,6 +35,8 @@ def statements() -> Iterator[tuple[Path, str, str]]:
                 yield page, match[1], match[2]
 
 
+ROOMY = "V"
+"""The letter whose numbers have gaps: rules of a kind stand together, and there is room for more."""
 NUMBERS = {number for _, number, _ in statements()}
 
 
@@ -81,11 +83,12 @@ def test_schemas_cite_only_statements_that_there_are() -> None:
     assert [reference for reference in references("spec", "*.schema.json") if reference[1] not in NUMBERS] == []
 
 
-def test_numbers_are_unique_and_without_gaps() -> None:
+def test_numbers_are_unique_and_without_gaps_but_where_there_is_room_for_more() -> None:
     numbers = [number for _, number, _ in statements()]
     letters = sorted({number[0] for number in numbers})
     expected = [f"{letter}{place}" for letter in letters for place in range(1, sum(number[0] == letter for number in numbers) + 1)]
-    assert sorted(numbers) == sorted(expected)
+    assert len(set(numbers)) == len(numbers)
+    assert sorted(number for number in numbers if number[0] != ROOMY) == sorted(number for number in expected if number[0] != ROOMY)
 
 
 def test_statements_stand_in_order_on_the_page_of_their_letter() -> None:
@@ -94,7 +97,7 @@ def test_statements_stand_in_order_on_the_page_of_their_letter() -> None:
     last: dict[str, int] = {}
     for page, number, _ in statements():
         assert page.name == table[number[0]]
-        assert int(number[1:]) == last.get(number[0], 0) + 1
+        assert int(number[1:]) > last.get(number[0], 0)
         last[number[0]] = int(number[1:])
 
 

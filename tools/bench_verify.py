@@ -29,11 +29,10 @@ from typing import TYPE_CHECKING
 
 from attrs import asdict, frozen
 
-from tools.make_store import make_store
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_MAKE = Path(__file__).with_name("make_store.py")
 _LAYERS = 8
 _MINUTE = 60
 _OWN = "cstore verify"
@@ -92,7 +91,8 @@ def main() -> None:
 def _rows(work: Path, images: int, runs: int, smallest: Mapping[str, Row]) -> list[Row]:
     """Make a store and return what each program takes for it."""
     store = work / "store"
-    make_store(store, images=images, layers=_LAYERS)
+    # In a process of its own: the largest size of a program is at least that of the one that starts it.
+    subprocess.run([sys.executable, _MAKE, store, "--images", str(images), "--layers", str(_LAYERS)], check=True, env=_environment())
     os.sync()
     best: dict[str, tuple[float, float, int]] = {}
     programs = _programs(store, work)
@@ -106,7 +106,7 @@ def _rows(work: Path, images: int, runs: int, smallest: Mapping[str, Row]) -> li
                 continue
             memory = max(took[2], best[name][2] if name in best else 0)
             best[name] = (*min(took, best.get(name, took))[:2], memory)
-    layers = len(json.loads((store / "overlay-layers/layers.json").read_bytes()))
+    layers = (store / "overlay-layers/layers.json").read_bytes().count(b'\n{"id":')
     return [
         Row(
             images=images,
@@ -137,13 +137,18 @@ def _programs(store: Path, work: Path) -> dict[str, Sequence[str]]:
 def _measure(command: Sequence[str], work: Path) -> tuple[float, float, int] | None:
     """Return the seconds that a command takes, those of the CPU, and its largest resident size in kB; None where it does not end well."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, env=_environment())
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode and _VERIFY in command:
         sys.exit(f"bench_verify.py: {_OWN} ended with {process.returncode}")
     return None if process.returncode else (seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment in which what can be imported here can be imported too."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -48,7 +48,7 @@ def test_a_rule_that_does_not_hold_has_failed_with_its_problems() -> None:
     (failure,) = case(root, "V55")
     assert (failure.tag, failure.attrib) == ("failure", {"message": "2 problems", "type": "image"})
     assert failure.text == (
-        "broken: run, build (podman 4, 5)\n"
+        "broken: run, save, build (podman 4, 5)\n"
         f"{LAYER}: expected l/A:l/B, found l/A (overlay/cd/lower)\n"
         "layer ee: expected a file, found none (overlay/ee/lower)"
     )

@@ -13,10 +13,10 @@ store: every command of every reader fails
   V3 a name belongs to one image; broken otherwise: images, run, save, build, pull (podman 4, 5, 6)
     {IMAGE}: expected names of its own, found "a" (overlay-images/images.json)
 image: an image cannot be run, is not what it says, or is pulled again
-  V55 lower lists the links of the layers below; broken otherwise: run, build (podman 4, 5)
+  V55 lower lists the links of the layers below; broken otherwise: run, save, build (podman 4, 5)
     {LAYER}: expected l/A:l/B, found l/A (overlay/cd/lower)
     layer ee: expected a file, found none (overlay/ee/lower)
-  V56 lower-layers lists the layers below; broken otherwise: run, build (podman 6)
+  V56 lower-layers lists the layers below; broken otherwise: run, save, build (podman 6)
     {LAYER}: expected 2 lines, found 1 (overlay/cd/lower-layers)
 feature: something else does not work
   V71 a layer has its tar-split; broken otherwise: save (podman 4, 5, 6)

@@ -72,9 +72,9 @@ def test_the_tool_tells_all_its_rules() -> None:
     assert driver["rules"][list(RULES).index("V55")] == {
         "id": "V55",
         "shortDescription": {"text": "lower lists the links of the layers below"},
-        "help": {"text": "broken otherwise: run, build (podman 4, 5)"},
+        "help": {"text": "broken otherwise: run, save, build (podman 4, 5)"},
         "defaultConfiguration": {"level": "error"},
-        "properties": {"reach": "image", "breaks": [{"podman": ["4", "5"], "commands": ["run", "build"]}], "tags": ["image"]},
+        "properties": {"reach": "image", "breaks": [{"podman": ["4", "5"], "commands": ["run", "save", "build"]}], "tags": ["image"]},
     }
     assert driver["rules"][list(RULES).index("V81")]["help"] == {"text": "no command of podman is broken"}
 
