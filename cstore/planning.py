@@ -46,7 +46,7 @@ def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, Fetch
         NotFoundError: a change names an image that is not there.
         FormatError: a record that must be read is malformed.
     """
-    draft = _Draft(store)
+    draft = _Draft(store, ground)
     for change in changes:
         if isinstance(change, Add):
             draft.add(change.image, change.names)
@@ -54,7 +54,7 @@ def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, Fetch
             draft.tag(change.name, change.new_name)
         else:
             draft.drop(change.name)
-    return draft.finish(layers, ground, today)
+    return draft.finish(layers, today)
 
 
 @frozen
@@ -73,8 +73,9 @@ class _Edited:
 class _Draft:
     """The images as they are to be, with only those read that the changes touch."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ground: Ground) -> None:
         self._store = store
+        self._ground = ground
         self._edited: dict[ImageID, _Edited] = {}
         self._added: list[SourceImage] = []
         self._big_data: dict[ImageID, dict[str, bytes]] = {}
@@ -88,11 +89,11 @@ class _Draft:
                 created=image.config.created,
             )
         record = evolve(record, digest=record.digest or image.digest, layer=image.chain[-1] if image.chain else None)
-        missing = {key: data for key, data in wanted.items() if key not in record.big_data_names}
+        missing = {key: data for key, data in wanted.items() if key not in record.big_data_names or self._is_lost(image, key)}
         if missing:
             record = evolve(
                 record,
-                big_data_names=(*record.big_data_names, *missing),
+                big_data_names=(*record.big_data_names, *(key for key in missing if key not in record.big_data_names)),
                 big_data_sizes={**record.big_data_sizes, **{key: len(data) for key, data in missing.items()}},
                 big_data_digests={**record.big_data_digests, **{key: Digest.of(data) for key, data in missing.items()}},
             )
@@ -101,6 +102,9 @@ class _Draft:
         self._put(record)
         for name in names:
             self._name(image.id, name)
+
+    def _is_lost(self, image: SourceImage, key: str) -> bool:
+        return self._store.layout.big_data(image.id, key) in self._ground.lost
 
     def tag(self, name: str, new_name: Reference) -> None:
         record = self._find(name)
@@ -113,9 +117,9 @@ class _Draft:
             raise NotFoundError(f'{self._store.root}: expected one of the names of an image, found "{name}", which is its ID or digest')
         self._unname(record, _normalised(name))
 
-    def finish(self, layers: Mapping[LayerID, FetchedLayer], ground: Ground, today: dt.date) -> Delta:
+    def finish(self, layers: Mapping[LayerID, FetchedLayer], today: dt.date) -> Delta:
         wanted = {layer for image in self._added if not self._edited[image.id].is_gone for layer in image.chain}
-        new = [layers[layer] for layer in layers if layer in wanted and self._store.layers.raw(layer) is None]
+        new = [layers[layer] for layer in layers if layer in wanted and layer in self._ground.new]
         gone = [edit.before for edit in self._edited.values() if edit.before and edit.is_gone]
         retired = {layer: day for layer, day in self._store.about.retired.items() if layer not in wanted}
         for record in gone:
@@ -124,7 +128,7 @@ class _Draft:
         changed, added = self._records()
         return delta_of(
             self._store,
-            ground,
+            self._ground,
             Outcome(
                 layers=new,
                 made=self._made(),

@@ -49,7 +49,8 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     Layer trees come first, then links, tar-splits, layers.json, big data and images.json; removals last.
     """
     layout = store.layout
-    records = [encode(_record(layer, outcome.made[layer.id]).to_dict()) for layer in outcome.layers]
+    unrecorded = [layer for layer in outcome.layers if store.layers.raw(layer.id) is None]
+    records = [encode(_record(layer, outcome.made[layer.id]).to_dict()) for layer in unrecorded]
     layers = store.layers.edited({}, records)
     steps: list[Step] = []
     if store.is_new:

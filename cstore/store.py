@@ -20,9 +20,9 @@ from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
 from cstore.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from cstore.model.chain import LayerID
+    from cstore.model.chain import ImageID, LayerID
 
 __all__ = ["Ground", "Store"]
 
@@ -34,10 +34,14 @@ _LARGEST_LINK = 4096
 class Ground:
     """What must be known of a store's files to add layers to it."""
 
+    new: frozenset[LayerID]
+    """The layers to add."""
     links: Mapping[LayerID, Link]
     """Of the new layers, and of all below them."""
     catalogs: frozenset[str]
     """The catalog markers that are there, of those that the store needs with the new layers."""
+    lost: frozenset[str] = frozenset()
+    """Paths of big data that records list and that are not there."""
 
 
 @frozen(kw_only=True)
@@ -195,11 +199,16 @@ class Store:
             self._links[layer] = parse_link(text, str(path))
         return self._links[layer]
 
-    def ground(self, new: Mapping[LayerID, LayerID | None]) -> Ground:
-        """Return what else must be known to add layers.
+    def lacks(self, layer: LayerID) -> bool:
+        """Whether a layer must be added: it has no record, or has lost its tree."""
+        return self.layers.raw(layer) is None or not self.has(f"{self.layout.layer(layer)}/diff")
+
+    def ground(self, new: Mapping[LayerID, LayerID | None], images: Iterable[ImageID] = ()) -> Ground:
+        """Return what else must be known to add layers and images.
 
         Args:
             new: each new layer with its parent, parents first.
+            images: those that are added; the store may have them.
 
         Raises:
             FormatError: a layer below has no record or no link.
@@ -207,10 +216,17 @@ class Store:
         links: dict[LayerID, Link] = {}
         for layer, parent in new.items():
             if parent is not None and parent not in links:
-                links.update((below.id, self.link(below.id)) for below in self.chain(parent))
+                links.update((below.id, self.link(below.id)) for below in self.chain(parent) if below.id not in links)
             links[layer] = self._free_link(layer, links.values())
         catalogs = self.layout.catalogs(new)
-        return Ground(links, frozenset(catalog for catalog in catalogs if self.has(catalog)))
+        return Ground(frozenset(new), links, frozenset(filter(self.has, catalogs)), frozenset(self._lost(images)))
+
+    def _lost(self, images: Iterable[ImageID]) -> Iterator[str]:
+        for image in images:
+            value = self.images.get(image)
+            if value is not None:
+                record = ImageRecord.from_dict(value, self.images.place(image))
+                yield from (path for key in record.big_data_names if not self.has(path := self.layout.big_data(image, key)))
 
     def _free_link(self, layer: LayerID, taken: Collection[Link]) -> Link:
         """Return the link for a new layer: the shortest that no other layer has."""

@@ -18,6 +18,8 @@ from cstore.verify.store import verify
 __all__ = ["command"]
 
 _UNSOUND = 1
+_ADDED = ("V13", "V14", "V31", "V32", "V42", "V51", "V57")
+_MISSING = ("found nothing", "found none")
 
 
 @click.command("repair")
@@ -47,5 +49,7 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, wait: float, r
         for line in report_lines(left):
             click.echo(line)
         click.echo(summary(left))
+        if any(problem.code in _ADDED and problem.said.endswith(_MISSING) for problem in left):
+            click.echo("`cstore add` brings back what is missing of an image")
     if any(problem.reach in (Reach.STORE, Reach.IMAGE) for problem in left):
         click.get_current_context().exit(_UNSOUND)

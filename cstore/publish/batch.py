@@ -151,8 +151,8 @@ class Batch:
         for change in adds:
             self._fetch(change.image, store)
         layers = self._fetcher.layers
-        lacking = [layers[layer] for change in adds for layer in change.image.chain if store.layers.raw(layer) is None]
-        ground = store.ground({layer.id: layer.parent for layer in lacking})
+        lacking = [layers[layer] for change in adds for layer in change.image.chain if store.lacks(layer)]
+        ground = store.ground({layer.id: layer.parent for layer in lacking}, [change.image.id for change in adds])
         return plan(store, self._changes, layers, ground, self._today)
 
     def _fetch(self, image: SourceImage, store: Store) -> None:

@@ -74,7 +74,7 @@ class Fetcher:
             SourceError: the source lacks a blob.
         """
         for number, layer in enumerate(image.chain):
-            if store.layers.raw(layer) is None and layer not in self.layers:
+            if store.lacks(layer) and layer not in self.layers:
                 self.layers[layer] = self._fetch(image, number, store)
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ _NOTE = (
     ("V83", "each tar-split is a layer's", ""),
     ("V84", "each directory of overlay-images is an image's, and each file in it an item of big data", ""),
     ("V85", "a layer that no image uses is noted as retired", ""),
-    ("V86", "a retired layer is still there", ""),
+    ("V86", "no layer is kept only for those who still build on it", ""),
     ("V87", "no change is unfinished", ""),
     ("V88", "cstore.json is what cstore writes", ""),
     ("V89", "a layer has no name, no metadata and no big data, and an image no mapped layers", ""),

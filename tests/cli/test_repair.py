@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.program import call
-from tests.publish.stores import NEW, exact
+from tests.publish.stores import NEW, OLD, exact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,15 +53,24 @@ def test_what_cannot_be_mended_is_told(store: Path, options: tuple[str, ...]) ->
     (layer / "diff").rename(store / "away")
     done = call("repair", store, *options)
     assert done.code == 1
-    assert done.out.splitlines()[-5:] == [
+    assert done.out.splitlines()[-6:] == [
         "what is left:" if not options else "what repair does not mend:",
         "image: an image cannot be run, is not what it says, or is pulled again",
-        *done.out.splitlines()[-3:-2],
+        *done.out.splitlines()[-4:-3],
         f"    layer {layer.name}: expected a directory, found nothing (overlay/{layer.name}/diff)",
         "1 problem: 1 image",
+        "`cstore add` brings back what is missing of an image",
     ]
-    assert done.out.splitlines()[-3].startswith("  V57 ")
-    assert call("inspect", store, NEW).code == 0
+    assert done.out.splitlines()[-4].startswith("  V57 ")
+
+
+def test_what_is_missing_comes_back_as_it_says(store: Path, made: dict[str, str]) -> None:
+    for layer in store.glob("overlay/*/lower"):
+        (layer.parent / "diff").rename(store / f"away-{layer.parent.name}")
+    assert call("repair", store).code == 1
+    assert call("add", store, made["new"], "--name", NEW).code == 0
+    assert call("add", store, made["old"], "--name", OLD).code == 0
+    assert call("verify", store, "--deep").code == 0
 
 
 def test_without_a_store_there_is_nothing_to_repair(tmp_path: Path) -> None:

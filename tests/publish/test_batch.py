@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import ContentError, FormatError, NotFoundError, PublishError, SourceError, StoreError
+from cstore.model.chain import layer_ids
+from cstore.model.digest import Digest
 from cstore.model.layout import Form
 from cstore.publish.batch import Batch, publishing
 from cstore.store import Store
@@ -216,3 +219,40 @@ def test_the_receipt_counts_images_and_layers_that_were_there(tmp_path: Path, ma
         batch.remove(OLD)
     assert batch.receipt is not None
     assert (batch.receipt.images, batch.receipt.layers, batch.receipt.known_layers) == (1, 1, 1)
+
+
+def lose_tree(root: Path, layer: str) -> None:
+    shutil.rmtree((root / "overlay" / layer).resolve())
+
+
+def lose_diff(root: Path, layer: str) -> None:
+    shutil.rmtree((root / "overlay" / layer / "diff").resolve())
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.value))
+@pytest.mark.parametrize("number", [0, 1], ids=["base", "top"])
+@pytest.mark.parametrize("lose", [lose_tree, lose_diff])
+def test_a_layer_that_has_lost_its_tree_gets_it_back(
+    tmp_path: Path, made: dict[str, str], lose: Callable[[Path, str], None], number: int, form: Form
+) -> None:
+    root = tmp_path / "store"
+    with publishing(root, form=form, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    before = listing(root)
+    lose(root, layer_ids([Digest.parse(diff_id) for diff_id in IMAGES["new"].diff_ids])[number])
+    with publishing(root, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    assert batch.receipt is not None
+    assert batch.receipt.layers == 1
+    assert listing(root) == before
+
+
+def test_an_image_that_has_lost_its_big_data_gets_them_back(tmp_path: Path, made: dict[str, str]) -> None:
+    root = tmp_path / "store"
+    with publishing(root, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    before = listing(root)
+    shutil.rmtree(root / "overlay-images" / IMAGES["new"].id)
+    with publishing(root, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    assert listing(root) == before
