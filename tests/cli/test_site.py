@@ -275,3 +275,4 @@ def test_two_stores_are_compared(publisher: Publisher, made: dict[str, str]) -> 
     assert call("diff", STORE_AT, f"cvmfs://{NAME}/other").code == 0
     lines(call("tag", STORE_AT, NEW, OLD))
     assert call("diff", STORE_AT, f"cvmfs://{NAME}/other", "--json").code == 1
+    assert publisher.revision == 4
