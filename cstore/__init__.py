@@ -8,30 +8,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cstore.comparison import Differences, compare
     from cstore.delta import Delta
     from cstore.errors import ContentError, FormatError, NotFoundError, PublishError, SourceError, StoreError
     from cstore.planning import plan
+    from cstore.publish.adopt import Adopted, adopt
     from cstore.publish.batch import Batch, Receipt, publishing
     from cstore.publish.directory import apply
     from cstore.publish.prune import prune
+    from cstore.publish.repair import repair
     from cstore.publish.within import within
     from cstore.store import Store
+    from cstore.verification.problem import Problem, Reach
+    from cstore.verification.store import verify
 
 __all__ = [
+    "Adopted",
     "Batch",
     "ContentError",
     "Delta",
+    "Differences",
     "FormatError",
     "NotFoundError",
+    "Problem",
     "PublishError",
+    "Reach",
     "Receipt",
     "SourceError",
     "Store",
     "StoreError",
+    "adopt",
     "apply",
+    "compare",
     "plan",
     "prune",
     "publishing",
+    "repair",
+    "verify",
     "within",
 ]
 
@@ -39,20 +52,28 @@ __version__ = "0.1.0"
 
 _ERRORS = "cstore.errors"
 _HOMES = {
+    "Adopted": "cstore.publish.adopt",
     "Batch": "cstore.publish.batch",
     "ContentError": _ERRORS,
     "Delta": "cstore.delta",
+    "Differences": "cstore.comparison",
     "FormatError": _ERRORS,
     "NotFoundError": _ERRORS,
+    "Problem": "cstore.verification.problem",
     "PublishError": _ERRORS,
+    "Reach": "cstore.verification.problem",
     "Receipt": "cstore.publish.batch",
     "SourceError": _ERRORS,
     "Store": "cstore.store",
     "StoreError": _ERRORS,
+    "adopt": "cstore.publish.adopt",
     "apply": "cstore.publish.directory",
+    "compare": "cstore.comparison",
     "plan": "cstore.planning",
     "prune": "cstore.publish.prune",
     "publishing": "cstore.publish.batch",
+    "repair": "cstore.publish.repair",
+    "verify": "cstore.verification.store",
     "within": "cstore.publish.within",
 }
 

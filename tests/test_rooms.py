@@ -21,7 +21,7 @@ ROOMS = [
     ("location", "store"),
     ("source",),
     ("changes", "comparison", "delta", "planning", "pruning", "steps"),
-    ("verify",),
+    ("verification",),
     ("mend",),
     ("publish",),
     ("sync",),
@@ -38,9 +38,9 @@ TESTED_BY = {
     "__main__": "test_cstore",
     "cli/__init__": "cli/test_main",
     "source/__init__": "source/test_source",
-    **{f"verify/{name}": "verify/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},
-    **{f"verify/{name}": "verify/test_rules" for name in ("orphans", "overlay", "shared")},
-    **{f"verify/{name}": "verify/test_deep" for name in ("compare", "content", "tree")},
+    **{f"verification/{name}": "verification/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},
+    **{f"verification/{name}": "verification/test_rules" for name in ("orphans", "overlay", "shared")},
+    **{f"verification/{name}": "verification/test_deep" for name in ("compare", "content", "tree")},
 }
 """Where the tests of a module are that is not called as they are."""
 

@@ -38,7 +38,7 @@ _MINUTE = 60
 _OWN = "cstore verify"
 _VERIFY = """
 import sys
-from cstore.verify.store import verify
+from cstore.verification.store import verify
 found = sum(1 for _ in verify(sys.argv[1]))
 sys.exit(f"expected no problem, found {found}" if found else 0)
 """

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from cstore.cli import show
 from cstore.cli.report import by_rule, problem_line
-from cstore.verify.problem import Reach
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Reach
+from cstore.verification.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.verify.problem import Problem, Rule
+    from cstore.verification.problem import Problem, Rule
 
 __all__ = ["as_junit"]
 

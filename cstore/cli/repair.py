@@ -12,8 +12,8 @@ from cstore.cli.report import report_lines, summary
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.mend.repair import MENDED, plan_repair
 from cstore.publish.repair import repair
-from cstore.verify.problem import Reach
-from cstore.verify.store import verify
+from cstore.verification.problem import Reach
+from cstore.verification.store import verify
 
 __all__ = ["command"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.cli import show
-from cstore.verify.problem import Reach
+from cstore.verification.problem import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cstore.verify.problem import Problem, Rule
+    from cstore.verification.problem import Problem, Rule
 
 __all__ = ["by_rule", "json_line", "legible", "problem_line", "report_lines", "summary"]
 

@@ -8,14 +8,14 @@ from urllib.parse import quote
 from cstore import __version__
 from cstore.cli import show
 from cstore.cli.report import by_rule
-from cstore.verify.problem import Reach
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Reach
+from cstore.verification.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import PurePath
 
-    from cstore.verify.problem import Problem, Rule
+    from cstore.verification.problem import Problem, Rule
 
 __all__ = ["as_sarif"]
 

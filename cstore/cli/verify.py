@@ -15,8 +15,8 @@ from cstore.cli.sarif import as_sarif
 from cstore.cli.site import place_at
 from cstore.source.fetch import silent
 from cstore.store import Store
-from cstore.verify.problem import Reach
-from cstore.verify.store import verify
+from cstore.verification.problem import Reach
+from cstore.verification.store import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cstore.source.fetch import Progress
-    from cstore.verify.problem import Problem
+    from cstore.verification.problem import Problem
 
 __all__ = ["command"]
 

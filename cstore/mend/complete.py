@@ -11,17 +11,17 @@ from cstore.layer.tarsplit import read_pieces
 from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Manifest
-from cstore.verify.files import Directory, UnreadableError
-from cstore.verify.indexes import is_digest
-from cstore.verify.items import Items
-from cstore.verify.records import decoded
-from cstore.verify.survey import is_id
+from cstore.verification.files import Directory, UnreadableError
+from cstore.verification.indexes import is_digest
+from cstore.verification.items import Items
+from cstore.verification.records import decoded
+from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cstore.mend.draft import Draft, Record
-    from cstore.verify.origin import Origin
+    from cstore.verification.origin import Origin
 
 __all__ = ["Completion"]
 

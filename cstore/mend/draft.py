@@ -9,12 +9,12 @@ from attrs import define, field
 from cstore.errors import FormatError
 from cstore.index.gojson import encode, rewrite
 from cstore.index.index import Index, own_form, records_in
-from cstore.verify.records import Wrong, read_images, read_layers
+from cstore.verification.records import Wrong, read_images, read_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.verify.reading import IndexFile
+    from cstore.verification.reading import IndexFile
 
 __all__ = ["Draft", "Record"]
 

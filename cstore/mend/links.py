@@ -9,15 +9,15 @@ from attrs import define, field
 from cstore.delta import PutSymlink, Remove, file_of
 from cstore.model.chain import LayerID
 from cstore.model.layout import link_candidates
-from cstore.verify.files import Directory, UnreadableError
-from cstore.verify.survey import is_id
+from cstore.verification.files import Directory, UnreadableError
+from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cstore.delta import Step
-    from cstore.verify.overlay import Overlay
-    from cstore.verify.survey import Survey
+    from cstore.verification.overlay import Overlay
+    from cstore.verification.survey import Survey
 
 __all__ = ["Links"]
 

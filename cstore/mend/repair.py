@@ -21,14 +21,14 @@ from cstore.mend.links import Links
 from cstore.model.about import About
 from cstore.model.chain import LayerID
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, big_data_file
-from cstore.verify.files import Directory, UnreadableError
-from cstore.verify.images import item_files
-from cstore.verify.origin import Origin
-from cstore.verify.orphans import check_orphans
-from cstore.verify.overlay import Overlay
-from cstore.verify.reading import Reading, read_store
-from cstore.verify.records import Image, Layer, read_images, read_layers
-from cstore.verify.survey import Survey, is_id
+from cstore.verification.files import Directory, UnreadableError
+from cstore.verification.images import item_files
+from cstore.verification.origin import Origin
+from cstore.verification.orphans import check_orphans
+from cstore.verification.overlay import Overlay
+from cstore.verification.reading import Reading, read_store
+from cstore.verification.records import Image, Layer, read_images, read_layers
+from cstore.verification.survey import Survey, is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

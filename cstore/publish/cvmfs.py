@@ -25,7 +25,7 @@ from cstore.publish.program import BusyError
 from cstore.publish.refusals import refuse_links_to_reserved, refuse_reserved, refuse_xattrs
 from cstore.publish.repository import Moment, Repository, Site
 from cstore.source.fetch import Progress, silent
-from cstore.verify.touched import refuse_unsound
+from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from cstore.publish.locks import exclusive, take
 from cstore.publish.owners import Owners
 from cstore.publish.writer import LOCK, WORK, Writer
 from cstore.source.fetch import Progress, silent
-from cstore.verify.touched import refuse_unsound
+from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

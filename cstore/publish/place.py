@@ -12,7 +12,7 @@ from cstore.model.layout import Form
 from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
 from cstore.source.fetch import Progress, silent
-from cstore.verify.touched import refuse_unsound
+from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cstore.verify.problem import Problem
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Problem
+from cstore.verification.rules import RULES
 
 IMAGE = "image " + "ab" * 32
 LAYER = "layer " + "cd" * 32

@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from cstore.cli.junit import as_junit
-from cstore.verify.problem import Problem, Reach, Rule
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Problem, Reach, Rule
+from cstore.verification.rules import RULES
 from tests.cli.problems import ALL, LAYER, LOWER, LOWER_LAYERS, NAMES, NASTY, ORPHAN, OTHER_LOWER, SPLIT
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cstore.cli.report import by_rule, json_line, legible, problem_line, report_lines, summary
-from cstore.verify.problem import Problem, Reach
+from cstore.verification.problem import Problem, Reach
 from tests.cli.problems import ALL, IMAGE, LAYER, LOWER, LOWER_LAYERS, NAMES, NASTY, ORPHAN, OTHER_LOWER, SPLIT
 
 REPORT = f"""\

@@ -12,8 +12,8 @@ from jsonschema import Draft4Validator
 
 import cstore
 from cstore.cli.sarif import as_sarif
-from cstore.verify.problem import Problem, Reach, Rule
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Problem, Reach, Rule
+from cstore.verification.rules import RULES
 from tests.cli.problems import ALL, LAYER, LOWER, NAMES, NASTY, ORPHAN, SPLIT
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from cstore.publish.batch import publishing
-from cstore.verify.store import verify
+from cstore.verification.store import verify
 from tests.cli.program import call
 from tests.publish.stores import FORMS, IMAGES, NEW, OLD, exact
 

@@ -1,7 +1,7 @@
 """A store with a defect, and what podman does with it.
 
-The store is that of `tests.verify.target`, of images that run. It lies in a repository of its own that nobody can write to while podman
-reads it, always at the same path. Each command has a podman of its own, so that all can be tried at once.
+The store is that of `tests.verification.target`, of images that run. It lies in a repository of its own that nobody can write to while
+podman reads it, always at the same path. Each command has a podman of its own, so that all can be tried at once.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from attrs import frozen
 from cstore.errors import FormatError
 from cstore.model.reference import Reference
 from cstore.publish.batch import publishing
-from cstore.verify.rules import RULES
-from cstore.verify.store import verify
+from cstore.verification.rules import RULES
+from cstore.verification.store import verify
 from tests.compat.mounts import read_only, unmount_below
 from tests.compat.podman import Podman
 from tests.compat.programs import LINES
 from tests.compat.victims import bystander, image_of, layers
 from tests.images import write_layout
 from tests.publish.stores import DAY, copy
-from tests.verify.target import BYSTANDER, VICTIM, Target
+from tests.verification.target import BYSTANDER, VICTIM, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.verify.defects import Defect
+    from tests.verification.defects import Defect
 
 __all__ = ["COMMANDS", "OTHER", "Bench", "Outcome"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.verify.rules import RULES
+from cstore.verification.rules import RULES
 from tests.compat.bench import Bench
 from tests.compat.mounts import read_only
 from tests.compat.podman import Podman
@@ -22,8 +22,8 @@ from tests.compat.programs import attempt, require, run
 from tests.compat.registry import Registry
 from tests.compat.users import User, made_user
 from tests.compat.variants import VARIANTS
-from tests.verify.defects import DEFECTS, Defect
-from tests.verify.target import VICTIM
+from tests.verification.defects import DEFECTS, Defect
+from tests.verification.target import VICTIM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

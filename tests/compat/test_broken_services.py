@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.verify.store import verify
+from cstore.verification.store import verify
 from tests.compat.bench import Bench
 from tests.compat.mounts import read_only
 from tests.compat.podman import Podman
 from tests.compat.programs import LINES, attempt, require, run
-from tests.verify.target import BYSTANDER, VICTIM
+from tests.verification.target import BYSTANDER, VICTIM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from cstore.verify.problem import Reach
-from cstore.verify.rules import RULES
+from cstore.verification.problem import Reach
+from cstore.verification.rules import RULES
 from tests.compat.bench import COMMANDS, OTHER, Bench, Outcome
 from tests.compat.programs import require, run
 from tests.compat.variants import VARIANTS
-from tests.verify.defects import DEFECTS, Defect
+from tests.verification.defects import DEFECTS, Defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.verify.problem import Reach
-from cstore.verify.store import verify
+from cstore.verification.problem import Reach
+from cstore.verification.store import verify
 from tests.compat.mounts import unmount_below
 from tests.compat.podman import Podman
 from tests.compat.programs import cstore, require, skopeo

@@ -1,4 +1,4 @@
-"""Defects beside those of `tests.verify.defects` that show what else a rule's breaking breaks."""
+"""Defects beside those of `tests.verification.defects` that show what else a rule's breaking breaks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from cstore.publish.batch import publishing
 from tests.compat.victims import image_of, layers
 from tests.images import file, tar, write_layout
-from tests.verify.defects import Defect
-from tests.verify.target import VICTIM
+from tests.verification.defects import Defect
+from tests.verification.target import VICTIM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.verify.target import Target
+    from tests.verification.target import Target
 
 __all__ = ["VARIANTS"]
 

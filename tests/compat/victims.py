@@ -1,4 +1,4 @@
-"""Images that run, of the same structure as those of the stores in `tests.verify`."""
+"""Images that run, of the same structure as those of the stores in `tests.verification`."""
 
 from __future__ import annotations
 

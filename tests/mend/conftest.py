@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.verify.conftest import sound, target
+from tests.verification.conftest import sound, target
 
 __all__ = ["sound", "target"]

@@ -12,7 +12,7 @@ from cstore.publish.repair import repair
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.verify.target import Target
+    from tests.verification.target import Target
 
 LATER = dt.date(2100, 1, 1)
 

@@ -189,7 +189,7 @@ def test_no_symlink_is_followed_out_of_the_repository(tmp_path: Path, planted: s
     manifest = store / "overlay-images" / IMAGE.id / "manifest"
     manifest.unlink()
     manifest.symlink_to(planted)
-    assert re.search("manifest: expected a file, found a symlink that leads out of the repository, or nowhere$", reason(store))
+    assert re.search("manifest: expected a file, found a symlink( that leads out of the repository, or nowhere)?$", reason(store))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from cstore.errors import FormatError
 from cstore.index.index import own_form
 from cstore.mend.draft import Draft
-from cstore.verify.reading import IndexFile
+from cstore.verification.reading import IndexFile
 
 A, B = "a" * 64, "b" * 64
 

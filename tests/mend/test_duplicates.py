@@ -7,7 +7,7 @@ from cstore.mend.draft import Draft
 from cstore.mend.duplicates import drop_duplicates
 from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
-from cstore.verify.reading import IndexFile
+from cstore.verification.reading import IndexFile
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 DIFF = Digest.of(b"diff")

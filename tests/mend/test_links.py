@@ -10,14 +10,14 @@ import pytest
 from cstore.mend.links import Links
 from cstore.model.chain import LayerID
 from cstore.model.layout import link_candidates
-from cstore.verify.origin import Origin
-from cstore.verify.overlay import Overlay
-from cstore.verify.reading import read_store
+from cstore.verification.origin import Origin
+from cstore.verification.overlay import Overlay
+from cstore.verification.reading import read_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.verify.target import Target
+    from tests.verification.target import Target
 
 
 def unlink(target: Target) -> None:

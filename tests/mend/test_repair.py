@@ -9,11 +9,11 @@ import pytest
 
 from cstore.mend.repair import MENDED
 from cstore.publish.repair import repair
-from cstore.verify.store import verify
-from tests.verify.defects import DEFECTS, NOWHERE, Defect
+from cstore.verification.store import verify
+from tests.verification.defects import DEFECTS, NOWHERE, Defect
 
 if TYPE_CHECKING:
-    from tests.verify.target import Target
+    from tests.verification.target import Target
 
 NOW = dt.timedelta(0)
 LATER = dt.date(2100, 1, 1)

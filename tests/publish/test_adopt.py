@@ -19,8 +19,8 @@ from cstore.publish.place import DirectoryPlace
 from cstore.publish.prune import prune
 from cstore.publish.within import within
 from cstore.store import Store
-from cstore.verify.problem import Reach
-from cstore.verify.store import verify
+from cstore.verification.problem import Reach
+from cstore.verification.store import verify
 from tests.converter import CONVERTER, Flaw, flat, layered, tree_of
 from tests.images import Image, device, directory, file, hardlink, symlink, tar, whiteout, write_layout
 from tests.publish.cvmfs import STORE, Publisher, publishing_machine

@@ -10,7 +10,7 @@ import pytest
 from cstore.errors import StoreError
 from cstore.publish.batch import publishing
 from cstore.publish.repair import repair
-from cstore.verify.store import verify
+from cstore.verification.store import verify
 from tests.publish.cvmfs import STORE
 from tests.publish.stores import DAY, NEW, OLD, exact
 

@@ -6,7 +6,7 @@ import pytest
 
 from cstore.publish.batch import publishing
 from cstore.store import Store
-from cstore.verify.store import verify
+from cstore.verification.store import verify
 from tests.images import TAG, put_blob, put_index
 from tests.publish.stores import FORMS, listing
 from tools.make_store import DEEP, layer_tar, make_store, name_of

@@ -1,0 +1,117 @@
+"""The quick rules over what a delta touches, before it is published (spec V1 to V4, V6, V74, V75)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.delta import ReplaceIndex
+from cstore.errors import PublishError
+from cstore.index import lock as locks
+from cstore.index.gojson import encode
+from cstore.model.layout import IMAGES_INDEX
+from cstore.verification.indexes import check_image_record, check_layer_record, wrong
+from cstore.verification.problem import Reach
+from cstore.verification.records import Wrong, decoded, read_images, read_layers
+from cstore.verification.rules import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cstore.delta import Delta
+    from cstore.verification.problem import Problem
+
+__all__ = ["check_delta", "refuse_unsound"]
+
+
+def refuse_unsound(delta: Delta, root: Path) -> None:
+    """See that a delta leaves no store that fails every command of every reader.
+
+    Args:
+        delta: what is to be published.
+        root: the store's directory as it is; there may be none yet.
+
+    Raises:
+        PublishError: it would; the error names the problem.
+    """
+
+    def old(path: str) -> bytes:
+        try:
+            return (root / path).read_bytes()
+        except OSError:
+            return b""
+
+    for found in check_delta(delta, old):
+        if found.reach is Reach.STORE:
+            raise PublishError(f"{found.path}: {found.subject}: {found.said} (spec {found.code}); nothing was published")
+
+
+def check_delta(delta: Delta, old: Callable[[str], bytes]) -> Iterator[Problem]:
+    """Yield what is wrong with the records that a delta changes or adds, and with the locks that it writes.
+
+    Records that stay as they are are not decoded.
+
+    Args:
+        delta: what is to be published.
+        old: gives the bytes of an index as it is, by its path; empty where there is none.
+    """
+    for step in delta:
+        if isinstance(step, ReplaceIndex):
+            yield from _check_lock(step)
+            yield from _check_index(step, old(step.path))
+
+
+def _check_lock(step: ReplaceIndex) -> Iterator[Problem]:
+    if len(step.lock) != locks.LENGTH:
+        yield problem("V74", step.lock_path, step.lock_path, f"expected {locks.LENGTH} bytes, found {len(step.lock)}")
+    elif step.lock not in [locks.announcement(step.data, own=own) for own in (True, False)]:
+        yield problem("V75", step.lock_path, step.lock_path, "expected the lock of its index, found another")
+
+
+def _check_index(step: ReplaceIndex, old: bytes) -> Iterator[Problem]:
+    try:
+        values = _changed(old, step.data)
+    except ValueError as error:
+        yield problem("V1", step.path, step.path, f"expected an array in JSON, found something else ({error})")
+        return
+    if step.path != IMAGES_INDEX:
+        for layer in read_layers(values):
+            yield from [wrong(layer, step.path)] if isinstance(layer, Wrong) else check_layer_record(layer)
+        return
+    for image in read_images(values):
+        if isinstance(image, Wrong):
+            yield wrong(image, step.path)
+            continue
+        yield from check_image_record(image)
+        for name in image.names:
+            if _is_shared(step.data, name):
+                yield problem("V3", f"image {image.id}", step.path, f'expected "{name}" at one image, found it at several')
+
+
+def _changed(old: bytes, new: bytes) -> list[object]:
+    """Return the records of an index that it did not have before, as far as lines tell.
+
+    Raises:
+        ValueError: it is no array in JSON.
+    """
+    lines = {line.rstrip(b",") for line in old.splitlines()}
+    try:
+        if new[:2] == b"[\n" and new[-3:] == b"\n]\n":
+            return [decoded(line) for line in (line.rstrip(b",") for line in new[2:-3].split(b"\n")) if line not in lines]
+    except ValueError:
+        # Not each record is a line of its own.
+        pass
+    values = decoded(new)
+    if not isinstance(values, list):
+        raise ValueError("no array")  # noqa: TRY004 - to the caller it is bad JSON like any other
+    return values
+
+
+def _is_shared(data: bytes, name: str) -> bool:
+    """Whether several images have a name."""
+    token = encode(name)
+    if data.count(token) == 1:
+        return False
+    values = decoded(data)
+    images = read_images(values if isinstance(values, list) else [])
+    return sum(not isinstance(image, Wrong) and name in image.names for image in images) > 1
