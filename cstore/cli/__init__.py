@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("cstore: interrupted", err=True)
         sys.exit(_INTERRUPTED)
     except OSError as error:
-        click.echo(f"cstore: {error.filename or 'a file'}: expected to use it, found: {error.strerror}", err=True)
+        click.echo(f"cstore: {error.filename or 'standard output or a file'}: expected to use it, found: {error.strerror}", err=True)
         sys.exit(_FAILED)
     else:
         # A problem or a difference, with which a verb has ended by itself, is no error.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cstore.cli import show
-from cstore.cli.report import legible
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.publish.adopt import Adopted, Adoption
+from cstore.verification.problem import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def command(
         click.echo(show.as_json(_dict(adopted, dry_run=dry_run)))
     else:
         for line in (*_lines(adopted, dry_run=dry_run), *show.revision_lines(adopted.published, "" if dry_run else revision_tag)):
-            click.echo(legible(line))
+            click.echo(printable(line))
     if adopted.left:
         click.get_current_context().exit(_LEFT)
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cstore.cli import show
-from cstore.cli.report import legible
 from cstore.cli.site import place_at
 from cstore.comparison import compare
 from cstore.store import Store
+from cstore.verification.problem import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +51,9 @@ def _lines(differences: Differences) -> Iterator[str]:
         before, after = differences.form
         yield f"changed layout: from {before.value} to {after.value}"
     names = differences.names
-    yield from (f"removed name {legible(item.name)}: image {_short(item.image)}" for item in names.removed)
-    yield from (f"moved name {legible(item.name)}: from image {_short(item.before)} to {_short(item.after)}" for item in names.moved)
-    yield from (f"added name {legible(item.name)}: image {_short(item.image)}" for item in names.added)
+    yield from (f"removed name {printable(item.name)}: image {_short(item.image)}" for item in names.removed)
+    yield from (f"moved name {printable(item.name)}: from image {_short(item.before)} to {_short(item.after)}" for item in names.moved)
+    yield from (f"added name {printable(item.name)}: image {_short(item.image)}" for item in names.added)
     yield from _record_lines("image", differences.images)
     yield from _record_lines("layer", differences.layers)
     yield from map(_retired_line, differences.retired)
@@ -61,9 +61,9 @@ def _lines(differences: Differences) -> Iterator[str]:
 
 
 def _record_lines(kind: str, records: Records) -> Iterator[str]:
-    yield from (f"removed {kind} {legible(identity)}" for identity in records.removed)
-    yield from (f"changed {kind} {legible(record.id)}: {legible(', '.join(record.members))}" for record in records.changed)
-    yield from (f"added {kind} {legible(identity)}" for identity in records.added)
+    yield from (f"removed {kind} {printable(identity)}" for identity in records.removed)
+    yield from (f"changed {kind} {printable(record.id)}: {printable(', '.join(record.members))}" for record in records.changed)
+    yield from (f"added {kind} {printable(identity)}" for identity in records.added)
 
 
 def _retired_line(item: Retirement) -> str:
@@ -87,7 +87,7 @@ def _sum(kind: str, **counts: int) -> str:
 
 
 def _short(identity: str) -> str:
-    return legible(identity[:_SHORT_ID])
+    return printable(identity[:_SHORT_ID])
 
 
 def _dict(differences: Differences) -> dict[str, object]:

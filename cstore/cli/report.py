@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cstore.verification.problem import Problem, Rule
 
-__all__ = ["by_rule", "json_line", "legible", "problem_line", "report_lines", "summary"]
+__all__ = ["by_rule", "json_line", "problem_line", "report_lines", "summary"]
 
 _REACHES = {
     Reach.STORE: "every command of every reader fails",
@@ -20,13 +20,6 @@ _REACHES = {
     Reach.FEATURE: "something else does not work",
     Reach.NOTE: "nothing fails for readers",
 }
-
-
-def legible(text: str) -> str:
-    r"""Return a text on one line that any terminal and any file can take: what cannot be printed stands as `\x1b` or `\udc80`."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def by_rule(problems: Iterable[Problem]) -> dict[Rule, list[Problem]]:

@@ -10,12 +10,12 @@ import click
 
 from cstore.cli import show
 from cstore.cli.junit import as_junit
-from cstore.cli.report import json_line, legible, report_lines, summary
+from cstore.cli.report import json_line, report_lines, summary
 from cstore.cli.sarif import as_sarif
 from cstore.cli.site import place_at
 from cstore.source.fetch import silent
 from cstore.store import Store
-from cstore.verification.problem import Reach
+from cstore.verification.problem import Reach, printable
 from cstore.verification.store import verify
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ def command(
     """
     if deep and sample is not None:
         raise click.UsageError("--deep reads the content of all layers, --sample that of some: expected one of them")
+    if image == "":
+        raise click.UsageError("--image takes a name or an ID, found none")
+    if mount_path is not None and not mount_path.startswith("/"):
+        raise click.UsageError(f'--mount-path takes an absolute path, found "{mount_path}"')
     if as_json + sarif + junit > 1:
         raise click.UsageError("--json, --sarif and --junit are forms of the same: expected one of them")
     place = place_at(location)
@@ -110,7 +114,7 @@ def _streamed(found: Iterable[Problem]) -> Iterator[Problem]:
 def _checked(root: Path, image: str | None) -> str:
     """Return what was looked at. The store is read once more for that, so it must be sound."""
     if image is not None:
-        return f"image {legible(image)}"
+        return f"image {printable(image)}"
     store = Store.open(root)
     counts = ((store.images, "image"), (store.layers, "layer"))
     return ", ".join(show.count(sum(1 for _ in index.all()), thing) for index, thing in counts)

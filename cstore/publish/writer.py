@@ -133,7 +133,8 @@ class Writer:
             write_tree(step.tree.walk(), top, self.owners, advance)
         except OSError as error:
             # Its path is one in the tree, and the directory has not got its name yet.
-            place = os.path.join(self.root, step.path, "diff", os.fsdecode(error.filename or b""))  # noqa: PTH118 - an empty one
+            inner = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+            place = os.path.join(self.root, step.path, "diff", inner)  # noqa: PTH118 - an empty one
             raise OSError(error.errno, error.strerror, place) from None
         finally:
             os.close(top)

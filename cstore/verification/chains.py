@@ -41,6 +41,9 @@ def check_chain(survey: Survey, image: Image) -> Iterator[Problem]:
     if image.layer and image.layer not in survey.layers:
         yield problem("V13", subject, _IMAGES, f"expected a record of its top layer {image.layer}, found none")
         return
+    for layer in image.members.get("mapped-layers") or ():
+        if layer and layer not in survey.layers:
+            yield problem("V13", subject, _IMAGES, f"expected a record of its mapped layer {layer}, found none")
     count = survey.length(image)
     if count is None:
         return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from cstore.layer.entry import Entry, Kind
+from cstore.layer.entry import Entry, Kind, plain
 from cstore.layer.names import is_reserved, parent
 from cstore.verification.files import kind_of
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHUNK = 1 << 20
 _MARK = b".wh."
 _TYPES = {
     Kind.FILE: stat.S_IFREG,
@@ -137,9 +140,42 @@ class Comparison:
         elif kind in _DEVICES and (os.major(status.st_rdev), os.minor(status.st_rdev)) != entry.device:
             self._walked.tally.add("V64" if entry.is_whiteout else "V63", path, f"expected the device {entry.device}, found another")
         if kind is Kind.HARDLINK:
-            self._given |= {(status.st_ino, entry.mode), (status.st_ino, (entry.uid, entry.gid))}
+            self._look_at_link(entry, status)
         elif not entry.is_whiteout:
             self._look_further(entry, status)
+
+    def _look_at_link(self, entry: Entry, status: os.stat_result) -> None:
+        """Compare a hard link with the file that it is another name of; where links are broken up, it is a file like that."""
+        self._given |= {(status.st_ino, entry.mode), (status.st_ino, (entry.uid, entry.gid))}
+        try:
+            other = os.stat(entry.target, dir_fd=self._walked.diff.file, follow_symlinks=False)
+        except (OSError, ValueError):
+            return
+        if os.path.samestat(status, other):
+            return
+        if stat.S_IFMT(status.st_mode) != stat.S_IFMT(other.st_mode):
+            said = f"expected {kind_of(other.st_mode)} as at {plain(entry.target)}, found {kind_of(status.st_mode)}"
+        elif stat.S_ISREG(status.st_mode) and (status.st_size != other.st_size or not self._are_equal(entry.path, entry.target)):
+            said = f"expected the content of {plain(entry.target)}, found other content"
+        elif stat.S_IMODE(status.st_mode) not in (stat.S_IMODE(other.st_mode), entry.mode):
+            said = f"expected mode {entry.mode:o}, found {stat.S_IMODE(status.st_mode):o}"
+        else:
+            return
+        self._walked.tally.add("V63", entry.path, said)
+
+    def _are_equal(self, path: bytes, other: bytes) -> bool:
+        try:
+            with ExitStack() as opened:
+                files = []
+                for name in (path, other):
+                    files.append(os.open(name, _READ, dir_fd=self._walked.diff.file))
+                    opened.callback(os.close, files[-1])
+                while (chunk := os.read(files[0], _CHUNK)) == os.read(files[1], _CHUNK):
+                    if not chunk:
+                        return True
+        except OSError:
+            pass
+        return False
 
     def _look_further(self, entry: Entry, status: os.stat_result) -> None:
         """Compare mode and owner."""

@@ -74,6 +74,9 @@ class Rebuilt:
         """Hash the content of a file, and compare it with what the tar-split says of it."""
         try:
             found = self._checksum(name, size)
+        except PermissionError:
+            self.is_whole = False
+            self._walked.tally.add("V76", name, "expected a file that can be read, found: Permission denied")
         except (OSError, ValueError, ContentError, UnreadableError) as error:
             self._lack(name, size, str(error))
         else:
@@ -102,6 +105,11 @@ class Rebuilt:
             UnreadableError: it is something else.
         """
         path = clean(name, self._at)
+        above = parent(path)
+        while above not in self._walked.directories and above:
+            if above in self._walked.closed:
+                raise PermissionError
+            above = parent(above)
         if parent(path) not in self._walked.directories or path in self._walked.directories or path not in self._walked.others:
             raise UnreadableError("a directory" if path in self._walked.directories else "nothing")
         file = os.open(path, _OPEN, dir_fd=self._walked.diff.file)

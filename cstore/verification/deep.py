@@ -54,6 +54,8 @@ class Deep:
         for layer in layers:
             with self._overlay.layer(layer) as made:
                 diff = self._diff(made) if isinstance(made, Directory) else None
+                if diff is None and isinstance(made, Directory) and made.found("diff") == "a directory":
+                    yield problem("V76", f"layer {layer}", made.place("diff"), "expected a tree that can be read, found one that cannot")
                 if diff is not None:
                     try:
                         yield from self._check(layer, diff)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Directory", "UnreadableError", "kind_of", "locked", "read_all"]
 
+Follow = Callable[[str, str], int | None]
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _PAUSE = 0.01
@@ -97,24 +99,29 @@ class Directory:
     Args:
         file: a descriptor of it, which `close` closes.
         path: where it is, relative to the store.
+        follow: opens what a symlink in a directory of the store leads to, given the path of that and the symlink's text; None where
+            it leads to nothing, or out of the repository. Without it no symlink is followed.
     """
 
-    __slots__ = ("_seen", "file", "path")
+    __slots__ = ("_follow", "_seen", "file", "is_followed", "path")
 
-    def __init__(self, file: int, path: str) -> None:
+    def __init__(self, file: int, path: str, follow: Follow | None = None) -> None:
         self.file = file
         self.path = path
+        self._follow = follow
+        self.is_followed = False
+        """Whether a symlink led there."""
         self._seen: dict[str, os.stat_result] = {}
         """What was known of files when they were opened."""
 
     @classmethod
-    def at(cls, place: str | os.PathLike[str]) -> Self:
+    def at(cls, place: str | os.PathLike[str], follow: Follow | None = None) -> Self:
         """Open a directory by its path, through whatever symlinks lead there.
 
         Raises:
             OSError: it cannot be opened.
         """
-        return cls(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "")
+        return cls(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "", follow)
 
     def close(self) -> None:
         """Close it."""
@@ -137,9 +144,22 @@ class Directory:
     def inside(self, name: str) -> Directory | None:
         """Open a directory in it; None where there is none. The caller closes it."""
         try:
-            return Directory(os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=self.file), self.place(name))
+            return Directory(os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=self.file), self.place(name), self._follow)
         except (OSError, ValueError):
+            file = self._followed(name)
+        if file is not None and not stat.S_ISDIR(os.fstat(file).st_mode):
+            os.close(file)
+            file = None
+        if file is None:
             return None
+        found = Directory(file, self.place(name), self._follow)
+        found.is_followed = True
+        return found
+
+    def _followed(self, name: str) -> int | None:
+        """Return a descriptor of what a symlink in it leads to; None where there is none to be followed."""
+        target = self.target(name) if self._follow else None
+        return None if target is None or self._follow is None else self._follow(self.path, target)
 
     def status(self, name: str) -> os.stat_result | None:
         """Return what is known of a name in it; None where there is nothing."""
@@ -186,7 +206,10 @@ class Directory:
             file = os.open(name, _OPEN, dir_fd=self.file)
         except (OSError, ValueError) as error:
             found = self.found(name)
-            raise UnreadableError(f"one that cannot be opened ({error})" if found == "a file" else found) from None
+            followed = self._followed(name)
+            if followed is None:
+                raise UnreadableError(f"one that cannot be opened ({error})" if found == "a file" else found) from None
+            file = followed
         status = self._seen[name] = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             os.close(file)

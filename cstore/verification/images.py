@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey
 
-__all__ = ["Images", "item_files"]
+__all__ = ["Images", "item_files", "parsed"]
 
 _MANIFEST = "manifest"
 _LEVELS = 3
@@ -66,8 +66,9 @@ class Images:
                 directory.close()
 
     def _check_files(self, image: Image, directory: Directory) -> Iterator[Problem]:
-        known = item_files(image)
-        for name in directory.entries():
+        names = directory.entries()
+        known = item_files(image) | {directory.target(name) or "" for name in names}
+        for name in names:
             self._survey.access.see(directory, name)
             if name not in known:
                 place = directory.place(name)
@@ -76,29 +77,34 @@ class Images:
     def _check(self, image: Image, items: Items) -> Iterator[Problem]:
         subject, config_key = f"image {image.id}", f"sha256:{image.id}"
         kept: dict[str, bytes] = {}
+        missing: list[Problem] = []
         for code, key in (("V31", _MANIFEST), ("V32", config_key)):
             try:
                 kept[key] = items.read(key)
             except UnreadableError as error:
-                yield problem(code, subject, items.place(key), f"expected a file, found {error}")
+                missing.append(problem(code, subject, items.place(key), f"expected a file, found {error}"))
+        if not image.layer and _is_list(kept.get(_MANIFEST)):
+            # `podman manifest create` makes such a record, which is no image that could be run.
+            return
+        yield from missing
         yield from self._check_record(image, kept)
         yield from self._check_items(image, items, kept)
         if (config := kept.get(config_key)) is not None and (digest := hashlib.sha256(config).hexdigest()) != image.id:
             yield problem("V34", subject, items.place(config_key), f"expected the config sha256:{image.id}, found sha256:{digest}")
-        parsed: list[Manifest | Config] = []
+        read: list[Manifest | Config] = []
         for key, kind in ((_MANIFEST, Manifest), (config_key, Config)):
             try:
-                parsed += [_parsed(kind, kept[key])] if key in kept else []
+                read += [parsed(kind, kept[key])] if key in kept else []
             except (FormatError, ValueError) as error:
                 what = "manifest" if kind is Manifest else "config"
                 yield problem("V33", subject, items.place(key), f"expected the {what} of an image, found something else ({error})")
             except SourceError:
                 # One that cstore does not add, such as schema 1; podman may know it.
                 continue
-        manifest = next((part for part in parsed if isinstance(part, Manifest)), None)
+        manifest = next((part for part in read if isinstance(part, Manifest)), None)
         if manifest is not None and manifest.config.digest.hex != image.id:
             yield problem("V35", subject, items.place(_MANIFEST), f"expected the config sha256:{image.id}, found {manifest.config.digest}")
-        yield from self._agreement.check(image, manifest, next((part for part in parsed if isinstance(part, Config)), None))
+        yield from self._agreement.check(image, manifest, next((part for part in read if isinstance(part, Config)), None))
 
     def _check_record(self, image: Image, kept: dict[str, bytes]) -> Iterator[Problem]:
         """Check what the record says of the manifest, and of its items as a whole."""
@@ -133,7 +139,7 @@ class Images:
                 yield problem("V43", subject, items.place(key), f"expected the digest {digest}, found {other}")
 
 
-def _parsed(kind: type[Manifest | Config], data: bytes) -> Manifest | Config:
+def parsed(kind: type[Manifest | Config], data: bytes) -> Manifest | Config:
     """Read a manifest or a config as Go does.
 
     Raises:
@@ -145,6 +151,15 @@ def _parsed(kind: type[Manifest | Config], data: bytes) -> Manifest | Config:
     if kind is Manifest and isinstance(value, dict) and "manifests" in value and "layers" not in value:
         raise FormatError("", "expected one image, found an image index")
     return kind.from_dict(value)
+
+
+def _is_list(data: bytes | None) -> bool:
+    """Whether a manifest is a list of manifests."""
+    try:
+        value = None if data is None else decoded(data)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "manifests" in value and "layers" not in value
 
 
 def item_files(image: Image) -> set[str]:

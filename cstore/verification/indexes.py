@@ -98,12 +98,19 @@ def check_image_record(image: Image) -> Iterator[Problem]:
         is_object = False
     if not is_object:
         yield problem("V22", subject, path, f"expected an object in JSON as metadata, found {found(metadata)}")
-    for name in image.names:
-        qualified = _qualified(name)
-        if qualified != name:
-            yield problem("V45", subject, path, f'expected the name {qualified or "of a registry and a repository"}, found "{name}"')
+    yield from _check_names(image)
     if image.members.get("mapped-layers"):
         yield problem("V89", subject, path, "expected no mapped layers, found some")
+
+
+def _check_names(image: Image) -> Iterator[Problem]:
+    subject, path = f"image {image.id}", "overlay-images/images.json"
+    for name in image.names:
+        qualified = _qualified(name)
+        if not qualified:
+            yield problem("V23", subject, path, f"expected the name of an image, found {found(name)}")
+        elif qualified != name:
+            yield problem("V45", subject, path, f'expected the name {qualified}, found "{name}"')
 
 
 def check_layer_record(layer: Layer) -> Iterator[Problem]:
@@ -111,9 +118,11 @@ def check_layer_record(layer: Layer) -> Iterator[Problem]:
     subject, path, members = f"layer {layer.id}", "overlay-layers/layers.json", layer.members
     if not is_id(layer.id):
         yield problem("V21", layer.at, path, f"expected an ID of 64 hexadecimal digits, found {found(layer.id)}")
-    if (members.get("flags") or {}).get("incomplete"):
+    if (members.get("flags") or {}).get("incomplete") is True:
         yield problem("V18", subject, path, "expected a layer that is complete, found one flagged as incomplete")
-    if not is_digest(layer.diff_digest) and not (members.get("toc-digest") and not layer.diff_digest):
+    if members.get("toc-digest") and not layer.diff_digest:
+        yield problem("V47", subject, path, "expected a digest as diff-digest, found only that of a table of contents")
+    elif not is_digest(layer.diff_digest):
         yield problem("V19", subject, path, f"expected a digest as diff-digest, found {found(layer.diff_digest or None)}")
     if layer.diff_digest and layer.diff_size <= 0:
         yield problem("V78", subject, path, f"expected the bytes of its tar as diff-size, found {layer.diff_size}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
 from cstore.model.chain import LayerID
 from cstore.model.layout import Form
-from cstore.verification.files import kind_of
+from cstore.verification.files import UnreadableError, kind_of
 from cstore.verification.rules import problem
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cstore.verification.files import Directory
     from cstore.verification.overlay import Overlay
@@ -31,11 +32,22 @@ def check_tar_splits(survey: Survey, directory: Directory | None, layers: Sequen
     for layer in layers:
         name = f"{layer}{_SPLIT}"
         status = directory.status(name) if directory is not None else None
+        if status is not None and directory is not None and stat.S_ISLNK(status.st_mode) and _is_followed(directory, name):
+            continue
         if status is None or not stat.S_ISREG(status.st_mode):
             found = kind_of(status.st_mode) if status is not None else "nothing"
             yield problem("V71", f"layer {layer}", f"overlay-layers/{name}", f"expected a file, found {found}")
         elif directory is not None:
             survey.access.see(directory, name, status)
+
+
+def _is_followed(directory: Directory, name: str) -> bool:
+    """Whether a symlink leads to a file of the repository."""
+    try:
+        os.close(directory.open(name))
+    except UnreadableError:
+        return False
+    return True
 
 
 def check_orphans(survey: Survey, overlay: Overlay) -> Iterator[Problem]:
@@ -59,9 +71,9 @@ def check_orphans(survey: Survey, overlay: Overlay) -> Iterator[Problem]:
             yield problem("V84", f"overlay-images/{name}", f"overlay-images/{name}", "expected the directory of an image, found another")
 
 
-def check_retired(survey: Survey) -> Iterator[Problem]:
-    """Check that every layer is used, or noted as retired."""
-    used, retired = survey.used(), survey.about.retired if survey.about else {}
+def check_retired(survey: Survey, containers: Collection[str]) -> Iterator[Problem]:
+    """Check that every layer is used, by an image or by a container of podman's, or noted as retired."""
+    used, retired = survey.used() | {*containers}, survey.about.retired if survey.about else {}
     for layer in survey.layers:
         since = retired.get(LayerID(layer))
         if layer in used:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from contextlib import contextmanager, suppress
@@ -63,7 +64,9 @@ class Overlay:
         """Open the directory of a layer while the body runs; a text says what was found where there is none."""
         overlay = self.room("overlay")
         made = overlay.inside(layer) if overlay else None
-        if made is None and overlay is not None and overlay.target(layer) == f"../pool/{layer[:2]}/{layer}":
+        if overlay is not None and (made is None or made.is_followed) and overlay.target(layer) == f"../pool/{layer[:2]}/{layer}":
+            if made is not None:
+                made.close()
             shard = self.room(f"pool/{layer[:2]}")
             made = shard.inside(layer) if shard else None
         if made is None:
@@ -171,7 +174,10 @@ class Overlay:
             return
         leads_to = self._origin.kind_at(self._origin.inside(made.path), target)
         if leads_to is None:
-            said = "expected a directory, found a symlink that leads out of the repository that holds the store"
+            if not _leads_to_directory(made):
+                yield problem("V57", subject, path, f'expected a symlink to a directory, found one to nothing: "{target[:_SHOWN]}"')
+                return
+            said = "expected a directory, found a symlink that leads out of the repository that holds the store, where nothing is read"
             yield problem("V60" if target.startswith("/") else "V59", subject, path, f'{said}: "{target[:_SHOWN]}"')
         elif not stat.S_ISDIR(leads_to):
             found = kind_of(leads_to) if leads_to else "nothing"
@@ -190,3 +196,11 @@ class Overlay:
                 yield problem("V58", subject, made.place(name), "expected nothing of this name, found something")
             elif name in ("work", "merged"):
                 yield problem("V67", subject, made.place(name), "expected nothing of this name, found something")
+
+
+def _leads_to_directory(made: Directory) -> bool:
+    """Whether the symlink `diff` leads to a directory somewhere; nothing in that is looked at."""
+    try:
+        return stat.S_ISDIR(os.stat("diff", dir_fd=made.file).st_mode)
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-__all__ = ["Break", "Problem", "Reach", "Rule"]
+__all__ = ["Break", "Problem", "Reach", "Rule", "printable"]
 
 
 class Reach(Enum):
@@ -57,7 +57,7 @@ class Rule:
         return frozenset(command for part in self.breaks if version in part.versions for command in part.commands)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text in which whatever a terminal or a report could stumble over is escaped: what was found in a store may be anything."""
     if text.isprintable():
         return text
@@ -69,11 +69,11 @@ class Problem:
     """A statement of the spec that does not hold."""
 
     rule: Rule
-    subject: str = field(converter=_printable)
+    subject: str = field(converter=printable)
     """What it is about: `store`, `image ID`, `layer ID`, or a path for what belongs to neither."""
-    path: str = field(converter=_printable)
+    path: str = field(converter=printable)
     """Where in the store it is, relative to it; empty for the store itself."""
-    said: str = field(converter=_printable)
+    said: str = field(converter=printable)
     """What was expected there and what was found."""
 
     @property

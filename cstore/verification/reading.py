@@ -13,6 +13,7 @@ from cstore.model.about import About
 from cstore.model.layout import ABOUT
 from cstore.verification import indexes
 from cstore.verification.files import Directory, UnreadableError, locked
+from cstore.verification.origin import Origin
 from cstore.verification.records import Image, Layer, Wrong, read_images, read_layers
 from cstore.verification.rules import problem
 from cstore.verification.survey import Survey
@@ -42,11 +43,15 @@ class Reading:
     """One reading of a store."""
 
     survey: Survey
+    origin: Origin
+    """The repository that holds it."""
     files: dict[str, IndexFile]
     """The indexes, as `layers` and `images`."""
     images: list[Image]
     """All records that readers can decode, also two of one ID."""
     layers: list[Layer]
+    containers: frozenset[str]
+    """The layers of containers, where podman keeps some in this store: they are not the store's."""
     problems: list[Problem]
     """What is wrong with the indexes, their locks and cstore.json, as files."""
 
@@ -62,23 +67,21 @@ def read_store(root: Path, readers_root: str, opened: ExitStack) -> Reading:
     Raises:
         StoreError: there is no store, or its directory cannot be read.
     """
-    top = _opened(root)
-    opened.callback(top.close)
-    if all(top.found(room) != "a directory" for room in _ROOMS.values()):
-        raise StoreError(f"{root}: expected an image store, found a directory without overlay-images and overlay-layers")
-    return _Reader(top, opened).read(root, readers_root)
-
-
-def _opened(root: Path) -> Directory:
+    origin = Origin.of(root, readers_root)
     try:
-        return Directory.at(root)
+        top = Directory.at(root, lambda path, target: origin.open(origin.inside(path), target))
     except OSError as error:
         raise StoreError(f"{root}: expected an image store, found: {error.strerror}") from None
+    opened.callback(top.close)
+    if all(top.found(room) not in ("a directory", "a symlink") for room in _ROOMS.values()):
+        raise StoreError(f"{root}: expected an image store, found a directory without overlay-images and overlay-layers")
+    return _Reader(top, origin, opened).read(root, readers_root)
 
 
 @define
 class _Reader:
     _top: Directory
+    _origin: Origin
     _opened: ExitStack
     _problems: list[Problem] = field(factory=list)
 
@@ -99,7 +102,23 @@ class _Reader:
             layers={item.id: item for item in layers},
         )
         self._see_locks(rooms, files, survey)
-        return Reading(survey=survey, files=files, images=images, layers=layers, problems=self._problems)
+        return Reading(
+            survey=survey,
+            origin=self._origin,
+            files=files,
+            images=images,
+            layers=layers,
+            containers=self._containers(),
+            problems=self._problems,
+        )
+
+    def _containers(self) -> frozenset[str]:
+        with self._top.opened("overlay-containers") as room:
+            values: list[object] = []
+            for name in ("containers.json", "volatile-containers.json") if room is not None else ():
+                values += indexes.values_of(room, name, [])[1] if room is not None else []
+        found = (value.get("layer") for value in values if isinstance(value, dict))
+        return frozenset(layer for layer in found if isinstance(layer, str))
 
     def _indexes(self, rooms: dict[str, Directory | None]) -> dict[str, IndexFile]:
         with ExitStack() as locks:
@@ -116,7 +135,9 @@ class _Reader:
         for name, room in rooms.items():
             if room is None:
                 lock = f"{_ROOMS[name]}/{name}.lock"
-                self._problems.append(problem("V5", lock, lock, f"expected a lock file, found no directory {_ROOMS[name]}"))
+                is_there = self._top.found(_ROOMS[name]) == "a directory"
+                found = f"a directory {_ROOMS[name]} that cannot be opened" if is_there else f"no directory {_ROOMS[name]}"
+                self._problems.append(problem("V5", lock, lock, f"expected a lock file, found {found}"))
                 continue
             self._problems += indexes.check_lock(room, f"{name}.lock", files[name].data)
             for file in ("", f"{name}.json", f"{name}.lock"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "Layer", "Wrong", "decoded", "folded", "read_images", "read_layers"]
 
+_LOOSE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _LARGEST = 2**63
 _LARGEST_OWNER = 2**32
 
@@ -109,10 +111,13 @@ def _owner(value: object) -> bool:
 
 
 def _time(value: object) -> bool:
+    """Whether Go takes a value for a time: some versions take more than RFC 3339 has."""
+    if not isinstance(value, str):
+        return False
     try:
         Timestamp.parse(value)
     except FormatError:
-        return False
+        return _LOOSE.fullmatch(value) is not None
     return True
 
 

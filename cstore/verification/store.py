@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from cstore.errors import NotFoundError
+from cstore.errors import FormatError, NotFoundError
 from cstore.location import place_of
+from cstore.model.reference import Reference
 from cstore.source.fetch import Progress, silent
 from cstore.verification import indexes
 from cstore.verification.agreement import Agreement
@@ -16,7 +17,6 @@ from cstore.verification.catalogs import check_catalogs
 from cstore.verification.chains import check_chain, check_parent
 from cstore.verification.deep import Deep
 from cstore.verification.images import Images
-from cstore.verification.origin import Origin
 from cstore.verification.orphans import check_orphans, check_retired, check_tar_splits, check_unfinished
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import read_store
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cstore.verification.origin import Origin
     from cstore.verification.problem import Problem
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey
 
 __all__ = ["verify"]
+
+_SHORTEST_ID = 6
 
 
 def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyword
@@ -62,7 +65,7 @@ def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyw
     """
     place = place_of(root)
     with ExitStack() as opened:
-        check = _Check(opened, place, str(readers_root or place.absolute()), progress, image or "", is_deep=deep, sample=sample)
+        check = _Check(opened, place, str(readers_root or place.absolute()), progress, image, is_deep=deep, sample=sample)
         yield from check.run()
 
 
@@ -74,7 +77,7 @@ class _Check:
     _root: Path
     _readers_root: str
     _progress: Progress
-    _wanted: str
+    _wanted: str | None
     _is_deep: bool = field(kw_only=True)
     _sample: int = field(kw_only=True)
 
@@ -86,24 +89,27 @@ class _Check:
         yield from indexes.twice("image", images, "overlay-images/images.json")
         yield from indexes.twice("layer", layers, "overlay-layers/layers.json")
         chosen, needed = self._choose(survey)
+        needed = [layer for layer in needed if layer not in reading.containers]
         for record in chosen:
             yield from indexes.check_image_record(record)
         for layer in needed:
             yield from indexes.check_layer_record(survey.layers[layer])
             yield from check_parent(survey, survey.layers[layer])
-        origin = Origin.of(self._root, self._readers_root)
+        origin = reading.origin
         overlay = Overlay(survey, origin)
         self._opened.callback(overlay.close)
+        for layer in reading.containers & survey.layers.keys():
+            overlay.read_link(layer)
         yield from self._check_layers(survey, overlay, needed)
         yield from self._check_images(survey, overlay, origin, chosen)
-        if not self._wanted:
+        if self._wanted is None:
             yield from check_orphans(survey, overlay)
-            yield from check_retired(survey)
+            yield from check_retired(survey, reading.containers)
             yield from check_unfinished(overlay)
             yield from check_shared(origin)
         content = Deep(survey, overlay, origin, self._progress)
         yield from content.check(self._deep_ones(needed))
-        if self._is_deep and not self._wanted:
+        if self._is_deep and self._wanted is None:
             yield from check_catalogs(survey, overlay, content.sizes)
         if survey.access.count:
             said = f"expected others to be able to read everything, found {survey.access.count} that they cannot"
@@ -111,9 +117,9 @@ class _Check:
 
     def _choose(self, survey: Survey) -> tuple[list[Image], list[str]]:
         """Return the images to check, and the layers."""
-        if not self._wanted:
+        if self._wanted is None:
             return [*survey.images.values()], [*survey.layers]
-        chosen = [image for image in survey.images.values() if self._wanted in (image.id, *image.names)]
+        chosen = _called(survey, self._wanted)
         if not chosen:
             raise NotFoundError(f'{self._root}: expected an image "{self._wanted}", found none')
         needed: dict[str, None] = {}
@@ -146,3 +152,15 @@ class _Check:
             return [*layers] if self._is_deep or self._sample else []
         ordered = sorted(layers)
         return [ordered[number * len(ordered) // self._sample] for number in range(self._sample)]
+
+
+def _called(survey: Survey, wanted: str) -> list[Image]:
+    """Return the images with a name, as it is or as podman completes it, with an ID, or with one that begins so."""
+    try:
+        name = str(Reference.parse(wanted))
+    except FormatError:
+        name = wanted
+    images = survey.images.values()
+    found = [image for image in images if wanted in (image.id, *image.names) or name in image.names]
+    is_beginning = len(wanted) >= _SHORTEST_ID and not set(wanted) - set("0123456789abcdef")
+    return found or [image for image in images if is_beginning and image.id.startswith(wanted)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ class Walked:
     others: set[bytes] = field(factory=set)
     opaque: set[bytes] = field(factory=set)
     """Directories whose attributes ask overlay to show nothing of the layers below."""
+    closed: set[bytes] = field(factory=set)
+    """Directories that cannot be read: of what is in them nothing is known."""
     special: int = 0
     """How many are devices, whiteouts among them, and fifos."""
 
@@ -58,7 +61,9 @@ def walk(diff: Directory, tally: Tally) -> Walked:
         try:
             file = os.open(path or b".", _OPEN, dir_fd=diff.file)
         except OSError as error:
-            tally.add("V63", path, f"expected a directory that can be read, found: {error.strerror}")
+            code = "V76" if error.errno == errno.EACCES else "V63"
+            tally.add(code, path, f"expected a directory that can be read, found: {error.strerror}")
+            found.closed.add(path)
             continue
         try:
             found.directories.add(path)

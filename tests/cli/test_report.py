@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cstore.cli.report import by_rule, json_line, legible, problem_line, report_lines, summary
-from cstore.verification.problem import Problem, Reach
+from cstore.cli.report import by_rule, json_line, problem_line, report_lines, summary
+from cstore.verification.problem import Problem, Reach, printable
 from tests.cli.problems import ALL, IMAGE, LAYER, LOWER, LOWER_LAYERS, NAMES, NASTY, ORPHAN, OTHER_LOWER, SPLIT
 
 REPORT = f"""\
@@ -85,8 +85,8 @@ def test_the_last_line_counts_them(problems: tuple[Problem, ...], line: str) -> 
     ],
 )
 def test_what_cannot_be_printed_is_escaped(text: str, shown: str) -> None:
-    assert legible(text) == shown
-    assert legible(text).isprintable()
+    assert printable(text) == shown
+    assert printable(text).isprintable()
 
 
 @pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.code)

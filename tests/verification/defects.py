@@ -100,6 +100,20 @@ def _dangle(target: Target) -> None:
     target.diff(target.top).symlink_to("../../../nowhere")
 
 
+def _dangle_outside(target: Target) -> None:
+    shutil.rmtree(target.diff(target.top))
+    target.diff(target.top).symlink_to("/no/such/place")
+
+
+def _known_by_contents(target: Target) -> None:
+    def know(record: dict[str, Any]) -> None:
+        record["toc-digest"] = f"sha256:{NOWHERE}"
+        record["diff-size"] = -1
+        del record["diff-digest"], record["compressed-diff-digest"]
+
+    target.edit_layer(target.top, know)
+
+
 def _file_for_diff(target: Target) -> None:
     shutil.rmtree(target.diff(target.top))
     target.diff(target.top).write_bytes(b"")
@@ -218,6 +232,7 @@ DEFECTS = (
     Defect("V11", "an image has two records", _image_twice),
     Defect("V12", "an image ID is a word", _move_image, also=("V32", "V35")),
     Defect("V13", "the top layer has no record", lambda target: target.edit_image(_with(layer=NOWHERE)), also=("V85",)),
+    Defect("V13", "a mapped layer has no record", lambda target: target.edit_image(_with(mapped_layers=[NOWHERE])), also=("V89",)),
     Defect("V14", "a parent has no record", lambda target: target.edit_layer(target.top, _with(parent=NOWHERE)), also=("V85",)),
     Defect("V15", "a layer is below itself", _loop),
     Defect("V18", "a layer is incomplete", lambda target: target.edit_layer(target.top, _with(flags={"incomplete": True}))),
@@ -225,6 +240,8 @@ DEFECTS = (
     Defect("V20", "a layer has two records", _layer_twice, also=("V36", "V55", "V56", "V85")),
     Defect("V21", "a layer ID is a word", lambda target: target.rename_layer(target.top, "top"), also=("V39",)),
     Defect("V22", "metadata is a word", lambda target: target.edit_image(_with(metadata="word"))),
+    Defect("V23", "a name is empty", lambda target: target.edit_image(lambda record: record["names"].append(""))),
+    Defect("V23", "a name has blanks", lambda target: target.edit_image(lambda record: record["names"].append("No Name"))),
     Defect("V31", "the manifest is missing", lambda target: target.item("manifest").unlink()),
     Defect("V32", "the config is missing", lambda target: target.item(target.config_key).unlink()),
     Defect("V33", "the manifest is an empty object", lambda target: target.put_manifest_bytes(b"{}")),
@@ -246,6 +263,7 @@ DEFECTS = (
     Defect("V43", "an item has another digest", _other_item, is_deep=True),
     Defect("V44", "the manifest is not there under its digest", _drop_item),
     Defect("V45", "a name is short", lambda target: target.edit_image(_with(names=["victim"]))),
+    Defect("V47", "a layer is known by its table of contents", _known_by_contents, also=("V38",)),
     Defect("V51", "a layer has no directory", lambda target: shutil.rmtree(target.layer(target.top)), also=("V82",)),
     Defect("V52", "a layer has no link", lambda target: (target.layer(target.top) / "link").unlink(), also=("V82",)),
     Defect("V53", "the symlink of a link is missing", lambda target: target.link(target.middle).unlink()),
@@ -256,6 +274,7 @@ DEFECTS = (
     Defect("V56", "lower-layers ends with a newline", lambda target: _append(target, target.top, "lower-layers", "\n")),
     Defect("V57", "diff leads nowhere", _dangle),
     Defect("V57", "diff is a file", _file_for_diff),
+    Defect("V57", "diff leads out of the repository, to nothing", _dangle_outside),
     Defect("V58", "there is a diff1", lambda target: (target.layer(target.top) / "diff1").mkdir()),
     Defect("V58", "there is an additionallayer", lambda target: (target.layer(target.top) / "additionallayer").write_text("/x")),
     Defect("V59", "diff is a relative symlink", lambda target: _replace(target, target.top, "../../../.layers/ab/{layer}/layerfs")),

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.layer.tarsplit import SplitWriter
+from cstore.publish.batch import publishing
 from cstore.publish.writer import delete
 from cstore.verification.store import verify
+from tests.images import Image, directory, file, hardlink, tar, write_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,3 +179,47 @@ def test_a_tar_split_that_unpacks_without_end_is_not_read_to_it(target: Target) 
     start = time.process_time()
     assert found(target) == ["V73 expected a tar of 4096 bytes, found more"]
     assert time.process_time() - start < 5
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """The tree of a layer with a hard link, in a store."""
+    image = Image(layers=(tar(directory("etc"), file("etc/a", b"text\n", 0o640), hardlink("etc/b", "etc/a", mode=0o640)),))
+    with publishing(tmp_path / "store") as batch:
+        batch.add(write_layout(tmp_path / "image", image), name="x.example.org/y:1")
+    return tmp_path / "store/overlay" / image.diff_ids[0].removeprefix("sha256:") / "diff"
+
+
+def written(content: bytes, mode: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+        path.chmod(mode)
+
+    return write
+
+
+OTHER = "expected the content of etc/a, found other content"
+LINKS: tuple[tuple[str, Callable[[Path], object], tuple[str, ...]], ...] = (
+    ("the same content, as where links are broken up", written(b"text\n", 0o640), ()),
+    (
+        "other content",
+        written(b"TEXT\n", 0o640),
+        (OTHER,),
+    ),
+    (
+        "more content",
+        written(b"text\n\n", 0o640),
+        (OTHER,),
+    ),
+    ("another mode", written(b"text\n", 0o4777), ("expected mode 640, found 4777",)),
+    ("a symlink", lambda path: path.symlink_to("/etc/shadow"), ("expected a file as at etc/a, found a symlink",)),
+    ("a directory", lambda path: path.mkdir(), ("expected a file as at etc/a, found a directory",)),
+    ("a fifo", os.mkfifo, ("expected a file as at etc/a, found a fifo",)),
+)
+
+
+@pytest.mark.parametrize(("name", "make", "said"), LINKS, ids=[case[0] for case in LINKS])
+def test_a_hard_link(linked: Path, name: str, make: Callable[[Path], object], said: tuple[str, ...]) -> None:
+    replace(linked / "etc/b", make)
+    problems = list(verify(linked.parents[2], deep=True))
+    assert [(problem.code, problem.said) for problem in problems] == [("V63", f"etc/b: {text}") for text in said], name

@@ -81,7 +81,6 @@ OTHERWISE = {
     ("layers.json", "nothing"): "V13",
     ("lower-layers", "nothing"): "V90",
     ("diff", "a symlink to /etc"): "V60",
-    ("diff", "a symlink to a file of the machine"): "V60",
 }
 """Where another rule is broken than for the other kinds."""
 

@@ -63,8 +63,8 @@ def index_is_a_fifo(target: Target) -> None:
 
 
 def index_is_a_symlink(target: Target) -> None:
-    target.index("images").rename(target.root / "elsewhere")
-    target.index("images").symlink_to("../elsewhere")
+    target.index("images").unlink()
+    target.index("images").symlink_to("/etc/hostname")
 
 
 def index_is_text(target: Target) -> None:
