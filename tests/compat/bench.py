@@ -126,8 +126,16 @@ class Bench:
     def forget(self, name: str) -> None:
         """Give a podman an empty graph root again."""
         podman = self._podmans[name]
-        unmount_below(podman.place)
-        shutil.rmtree(podman.graph)
+        end = time.monotonic() + _LONGEST
+        while podman.graph.exists():
+            try:
+                unmount_below(podman.place)
+                shutil.rmtree(podman.graph)
+            except OSError:
+                # What podman leaves to clean up after a container has ended still goes on.
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
         podman.graph.mkdir(mode=0o700)
 
     def _try(self, target: Target, patience: float) -> dict[str, tuple[int | None, object]]:
