@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cstore.layer.entry import Entry
 
-__all__ = ["Delta", "Entries", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
+__all__ = ["Delta", "Entries", "PutDirectory", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
 
 
 class Entries(Protocol):
@@ -54,6 +54,18 @@ class PutTree:
     """Names that CernVM-FS would take for its own."""
     leads_to: str = ""
     """Where `diff` leads as a symlink; empty where it is a directory with the tree in it."""
+
+
+@frozen(kw_only=True)
+class PutDirectory:
+    """Put an empty directory where nothing is."""
+
+    path: str
+
+    @property
+    def size(self) -> int:
+        """No bytes are written."""
+        return 0
 
 
 @frozen(kw_only=True)
@@ -106,7 +118,7 @@ class Remove:
         return 0
 
 
-Step = PutTree | PutFile | PutSymlink | ReplaceIndex | Remove
+Step = PutTree | PutDirectory | PutFile | PutSymlink | ReplaceIndex | Remove
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.changes import Add, Change, Drop, Tag
-from cstore.delta import PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
+from cstore.delta import PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.model.about import About
 from cstore.model.layout import Form
 from cstore.model.platform import Platform
@@ -85,7 +85,7 @@ def drop(name: str) -> Drop:
 
 def lines(delta: Iterable[Step]) -> list[str]:
     """Return each step as its kind and path."""
-    verbs = {PutTree: "tree", PutFile: "file", PutSymlink: "symlink", ReplaceIndex: "index", Remove: "remove"}
+    verbs = {PutTree: "tree", PutDirectory: "directory", PutFile: "file", PutSymlink: "symlink", ReplaceIndex: "index", Remove: "remove"}
     return [f"{verbs[type(step)]} {step.path}" for step in delta]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
+from cstore.delta import Delta, PutDirectory, PutSymlink, PutTree, Remove, ReplaceIndex, Step, file_of
 from tests.images import Image, directory, file, tar
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ FILE = file_of("a", b"12345")
 SYMLINK = PutSymlink(path="b", target="../c")
 INDEX = ReplaceIndex(path="c", lock_path="d", data=b"[]", lock=bytes(64))
 REMOVE = Remove(path="e")
+DIRECTORY = PutDirectory(path="f")
 
 
 @pytest.fixture
@@ -23,8 +24,8 @@ def tree(planner: Planner) -> PutTree:
     return step
 
 
-@pytest.mark.parametrize(("step", "size"), [(FILE, 5), (SYMLINK, 4), (INDEX, 2), (REMOVE, 0)], ids=["file", "symlink", "index", "remove"])
-def test_what_a_step_writes(step: PutFile | PutSymlink | ReplaceIndex | Remove, size: int) -> None:
+@pytest.mark.parametrize(("step", "size"), [(FILE, 5), (SYMLINK, 4), (INDEX, 2), (REMOVE, 0), (DIRECTORY, 0)])
+def test_what_a_step_writes(step: Step, size: int) -> None:
     assert step.size == Delta((step,)).size == size
 
 
@@ -42,9 +43,9 @@ def test_what_a_tree_writes(tree: PutTree) -> None:
 
 
 def test_what_a_delta_writes(tree: PutTree) -> None:
-    delta = Delta((tree, FILE, SYMLINK, INDEX, REMOVE))
+    delta = Delta((tree, FILE, SYMLINK, INDEX, REMOVE, DIRECTORY))
     assert delta.size == 19 + 5 + 4 + 2
-    assert delta.entries == 2 + 3
+    assert delta.entries == 2 + 4
     assert tuple(delta) == delta.steps
     assert delta
 

@@ -9,10 +9,8 @@ import click
 
 from cstore.cli import show
 from cstore.cli.site import Revision, place_at, revision_options
-from cstore.pruning import plan_prune
 from cstore.publish.place import Place, Published
-from cstore.publish.prune import prune
-from cstore.store import Store
+from cstore.publish.prune import prune, prune_plan
 
 __all__ = ["command"]
 
@@ -51,7 +49,7 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, as_json: bool,
 
 
 def _preview(place: Place, grace: dt.timedelta, today: dt.date) -> Published:
-    delta = plan_prune(Store.open(place.root), grace, today)
+    delta = prune_plan(place.root, grace, today)
     if delta:
         place.check(delta)
     return Published(delta=delta)

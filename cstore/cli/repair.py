@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,11 +17,16 @@ from cstore.publish.repair import repair
 from cstore.verification.problem import Reach
 from cstore.verification.store import verify
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cstore.verification.problem import Problem
+
 __all__ = ["command"]
 
 _UNSOUND = 1
-_ADDED = ("V13", "V14", "V31", "V32", "V42", "V51", "V57")
-_MISSING = ("found nothing", "found none")
+_RECORDS = ("V13", "V14")
+_FILES = ("V31", "V32", "V42", "V51", "V57")
 
 
 @click.command("repair")
@@ -49,7 +56,12 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, wait: float, r
         for line in report_lines(left):
             click.echo(line)
         click.echo(summary(left))
-        if any(problem.code in _ADDED and problem.said.endswith(_MISSING) for problem in left):
+        if any(_is_added(problem, place.root) for problem in left):
             click.echo("`cstore add` brings back what is missing of an image")
     if any(problem.reach in (Reach.STORE, Reach.IMAGE) for problem in left):
         click.get_current_context().exit(_UNSOUND)
+
+
+def _is_added(problem: Problem, root: Path) -> bool:
+    """Whether adding the image brings back what is missing; it replaces nothing that is there."""
+    return problem.code in _RECORDS or (problem.code in _FILES and not os.path.lexists(root / problem.path))

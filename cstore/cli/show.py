@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import click
 import orjson
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
+from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,13 @@ def step_entries(step: Step) -> int:
 
 
 def _verb(step: Step) -> str:
-    names = {PutTree: "put tree", PutFile: "put file", PutSymlink: "put symlink", ReplaceIndex: "replace index"}
+    names = {
+        PutTree: "put tree",
+        PutDirectory: "put directory",
+        PutFile: "put file",
+        PutSymlink: "put symlink",
+        ReplaceIndex: "replace index",
+    }
     return names.get(type(step), "remove")
 
 

@@ -1,24 +1,24 @@
-"""Records completed by what manifest and config say (spec V4, V19, V22, V38, V40 to V44, V77, V78)."""
+"""Records completed by what manifest and config say (spec V4, V19, V22, V38, V40 to V44, V77)."""
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from cstore.errors import FormatError, SourceError
-from cstore.layer.tarsplit import read_pieces
 from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Manifest
 from cstore.verification.files import Directory, UnreadableError
+from cstore.verification.images import parsed
 from cstore.verification.indexes import is_digest
 from cstore.verification.items import Items
 from cstore.verification.records import decoded
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from cstore.mend.draft import Draft, Record
     from cstore.verification.origin import Origin
@@ -34,7 +34,6 @@ class Completion:
 
     _images: Directory | None
     _origin: Origin
-    _open_split: Callable[[str], IO[bytes] | None]
     written: dict[str, dict[str, bytes]] = field(factory=dict)
     """Items of big data that are to be put, by image and key."""
 
@@ -46,7 +45,6 @@ class Completion:
                 self._complete(record, by_id)
         for record in layers:
             record.set("mountlabel", "")
-            self._measure(record)
 
     def _complete(self, record: Record, layers: Mapping[str, Record]) -> None:
         if not _is_json(record.get("metadata") or "{}"):
@@ -63,12 +61,14 @@ class Completion:
         config = _parsed(Config, kept.get(config_key))
         if not isinstance(manifest, Manifest) or not isinstance(config, Config) or manifest.config.digest.hex != record.id:
             return
-        self._list(record, kept, manifest)
+        self._list(record, kept)
         chain = _chain(record.get("layer"), layers)
         if chain is None or not len(chain) == len(manifest.layers) == len(config.diff_ids):
             return
         for layer, diff_id, blob in zip(chain, config.diff_ids, manifest.layers, strict=True):
-            if not is_digest(layer.get("diff-digest") or "") or _is_made_of(layer, diff_id):
+            # Nobody has looked at the tar of a layer that is known by its table of contents alone.
+            is_unseen = layer.get("toc-digest") and not layer.get("diff-digest")
+            if not is_unseen and (not is_digest(layer.get("diff-digest") or "") or _is_made_of(layer, diff_id)):
                 layer.set("diff-digest", str(diff_id))
             if not is_digest(layer.get("compressed-diff-digest") or ""):
                 layer.set("compressed-diff-digest", str(blob.digest))
@@ -93,9 +93,8 @@ class Completion:
             self.written.setdefault(record.id, {})[_MANIFEST] = twin
         return kept
 
-    def _list(self, record: Record, kept: dict[str, bytes], manifest: Manifest) -> None:
+    def _list(self, record: Record, kept: dict[str, bytes]) -> None:
         """Have the record list all items, and the manifest be there under its digest too."""
-        del manifest
         digest = f"sha256:{Digest.of(kept[_MANIFEST]).hex}"
         if f"manifest-{digest}" not in kept:
             kept[f"manifest-{digest}"] = kept[_MANIFEST]
@@ -109,20 +108,6 @@ class Completion:
         record.set("big-data-names", names)
         record.set("big-data-sizes", {key: len(kept[key]) for key in sorted(names)})
         record.set("big-data-digests", {key: _digest(digests.get(key) or "", kept[key]) for key in sorted(names)})
-
-    def _measure(self, record: Record) -> None:
-        """Have a layer's record tell the bytes of its tar, which its tar-split knows."""
-        if (record.get("diff-size") or 0) > 0 or not is_digest(record.get("diff-digest") or ""):
-            return
-        split = self._open_split(record.id)
-        if split is None:
-            return
-        with split:
-            try:
-                size = sum(len(piece.payload) if piece.name is None else piece.size for piece in read_pieces(split, record.id))
-            except FormatError:
-                return
-        record.set("diff-size", size)
 
 
 def _chain(top: Any, layers: Mapping[str, Record]) -> list[Record] | None:  # noqa: ANN401 - whatever JSON holds
@@ -151,7 +136,7 @@ def _is_json(text: str) -> bool:
 
 def _parsed(kind: type[Manifest | Config], data: bytes | None) -> Manifest | Config | None:
     try:
-        return None if data is None else kind.from_dict(decoded(data))
+        return None if data is None else parsed(kind, data)
     except (FormatError, SourceError, ValueError):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -9,6 +10,7 @@ from attrs import define, field
 from cstore.errors import FormatError
 from cstore.index.gojson import encode, rewrite
 from cstore.index.index import Index, own_form, records_in
+from cstore.index.lock import announcement
 from cstore.verification.records import Wrong, read_images, read_layers
 
 if TYPE_CHECKING:
@@ -16,31 +18,47 @@ if TYPE_CHECKING:
 
     from cstore.verification.reading import IndexFile
 
-__all__ = ["Draft", "Record"]
+__all__ = ["Draft", "Record", "lock_of"]
 
 
 @define
 class Record:
-    """A record of a draft."""
+    """A record of a draft. Its members are called as the format has them, whatever the case in which they are written (spec J6)."""
 
     raw: bytes = field(repr=False)
     before: dict[str, Any]
     after: dict[str, Any] | None
     """None where the record goes."""
+    _is_usual: bool = field(init=False)
+    """Whether each member is written in the one way."""
+
+    def __attrs_post_init__(self) -> None:
+        self._is_usual = all(key == key.casefold() for key in self.before)
 
     @property
     def id(self) -> str:
-        """Its ID."""
-        return str(self.before.get("id") or "")
+        """Its ID; empty where it has none."""
+        return str(self.get("id") or "")
 
     def get(self, member: str) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return a member as it is to be, None where there is none."""
-        return (self.after or {}).get(member)
+        keys = self._spellings(member)
+        return self.after[keys[-1]] if keys and self.after else None
 
     def set(self, member: str, value: object) -> None:
         """Have a member be something; an empty value leaves it out (spec J2)."""
-        if self.after is not None and (value or None) != (self.after.get(member) or None):
-            self.after = {key: item for key, item in self.after.items() if key != member} if not value else {**self.after, member: value}
+        if self.after is None or (value or None) == (self.get(member) or None):
+            return
+        keys = self._spellings(member)
+        left = {key: item for key, item in self.after.items() if key not in (keys[:-1] if value else keys)}
+        self.after = {**left, keys[-1] if keys else member: value} if value else left
+
+    def _spellings(self, member: str) -> list[str]:
+        """Return how a member is written; of several the last counts."""
+        members = self.after or {}
+        if self._is_usual:
+            return [member] if member in members else []
+        return [key for key in members if key.casefold() == member]
 
     @property
     def data(self) -> bytes:
@@ -59,11 +77,10 @@ class Draft:
 
     name: str
     records: list[Record]
-    _was: bytes = field(repr=False)
 
     @classmethod
     def of(cls, name: str, file: IndexFile) -> Draft:
-        """Take the records of an index; those that no reader can decode lose the members that are wrong, or go.
+        """Take the records of an index; those that no reader can decode lose the members that are wrong, or go if they are none.
 
         Args:
             name: `images` or `layers`.
@@ -73,12 +90,11 @@ class Draft:
             raws = records_in(file.data) if file.values else []
         except FormatError:
             raws = [encode(value) for value in file.values]
-        records = []
-        for raw, value in zip(raws, file.values, strict=True):
-            before = value if isinstance(value, dict) else {}
-            after = _decodable(name, before)
-            records.append(Record(raw, before, after if after and isinstance(after.get("id"), str) and after["id"] else None))
-        return cls(name, records, file.data)
+        records = [
+            Record(raw, value, _decodable(name, value)) if isinstance(value, dict) else Record(raw, {}, None)
+            for raw, value in zip(raws, file.values, strict=True)
+        ]
+        return cls(name, records)
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records that stay."""
@@ -89,26 +105,34 @@ class Draft:
         return {record.id: record for record in self}
 
     @property
-    def index(self) -> Index | None:
-        """The index as it is to be; None where it stays as it is.
+    def data(self) -> bytes | None:
+        """The bytes of the index as it is to be; None where it stays as it is.
 
         Raises:
             FormatError: two records of one ID are left.
         """
         if all(record.after == record.before for record in self.records):
             return None
-        return Index.read(self.name, own_form([record.data for record in self]))
+        counts = Counter(record.id for record in self if record.id)
+        for identity in (identity for identity, count in counts.items() if count > 1):
+            raise FormatError(f"{self.name}.json", f"expected an ID of its own for each record, found {identity} twice")
+        return own_form([record.data for record in self])
 
 
-def _decodable(name: str, value: dict[str, Any]) -> dict[str, Any] | None:
+def lock_of(name: str, data: bytes) -> bytes:
+    """Return the bytes of the lock of an index, which may be one that cstore itself does not read."""
+    try:
+        return Index.read(name, data).lock
+    except FormatError:
+        return announcement(data, own=False)
+
+
+def _decodable(name: str, value: dict[str, Any]) -> dict[str, Any]:
     """Return a record without the members that readers cannot decode."""
     read = read_layers if name == "layers" else read_images
     left = dict(value)
-    while left:
-        (found,) = read([left])
-        if not isinstance(found, Wrong):
-            return left
+    while isinstance(found := next(iter(read([left]))), Wrong):
         member = found.at.partition(".")[2]
-        for key in [key for key in left if key.casefold() == member.casefold()]:
-            del left[key]
-    return None
+        # Of several in different case the last counts.
+        del left[[key for key in left if key.casefold() == member.casefold()][-1]]
+    return left

@@ -48,7 +48,8 @@ def _grouped(draft: Draft) -> list[list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in draft:
         groups.setdefault(record.id, []).append(record)
-    return [records for records in groups.values() if len(records) > 1]
+    # Records without an ID may be anything's.
+    return [records for identity, records in groups.items() if identity and len(records) > 1]
 
 
 def _is_right(record: Record) -> bool:
@@ -84,7 +85,11 @@ def _completed(name: str) -> str:
 
 
 def _moment(record: Record) -> tuple[int, int]:
-    return Timestamp.parse(record.get("created")).moment
+    """Return when an image was made; the beginning of time where that is written as only some readers understand it."""
+    try:
+        return Timestamp.parse(record.get("created")).moment
+    except FormatError:
+        return Timestamp.parse(None).moment
 
 
 def _once(items: Iterable[T]) -> list[T]:

@@ -13,7 +13,7 @@ from cstore.verification.files import Directory, UnreadableError
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cstore.delta import Step
     from cstore.verification.overlay import Overlay
@@ -32,21 +32,21 @@ class Links:
     _overlay: Overlay
     _layout_of: Mapping[str, str]
     """Where the directory of each layer is that has one."""
+    _can_do: Callable[[Step], bool] = lambda _step: True
+    """Whether a step can be carried out: a link is not made anew where only half of it could be."""
     chosen: dict[str, str] = field(factory=dict)
     """The link that each layer is to have, once the steps were made."""
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps."""
         self._choose()
-        for layer, path in self._layout_of.items():
-            link = self.chosen[layer]
+        for layer, link in self.chosen.items():
             if self._survey.links.get(layer) != link:
-                yield file_of(f"{path}/link", link.encode())
+                yield file_of(f"{self._layout_of[layer]}/link", link.encode())
         links = self._overlay.room("overlay/l")
-        for layer in self._layout_of:
-            target = f"../{layer}/diff"
-            if links is None or links.target(self.chosen[layer]) != target:
-                yield PutSymlink(path=f"overlay/l/{self.chosen[layer]}", target=target)
+        for layer, link in self.chosen.items():
+            if links is None or links.target(link) != f"../{layer}/diff":
+                yield PutSymlink(path=f"overlay/l/{link}", target=f"../{layer}/diff")
         for layer, path in self._layout_of.items():
             below = self._survey.below(layer)
             if below is None or not set(below) <= self.chosen.keys():
@@ -70,9 +70,10 @@ class Links:
             if layer in self._layout_of and (link not in taken or leading.get(layer) == link):
                 taken[link] = layer
         self.chosen = {layer: link for link, layer in taken.items()}
-        for layer in self._layout_of:
+        for layer, path in self._layout_of.items():
             if layer not in self.chosen:
-                wanted = [*([leading[layer]] if layer in leading else []), *(link_candidates(LayerID(layer)) if is_id(layer) else [])]
+                can_be_made = is_id(layer) and self._can_do(file_of(f"{path}/link", b"")) and self._can_do(Remove(path="overlay/l/new"))
+                wanted = [*([leading[layer]] if layer in leading else []), *(link_candidates(LayerID(layer)) if can_be_made else [])]
                 for free in [link for link in wanted if link not in taken][:1]:
                     taken[free] = layer
                     self.chosen[layer] = free

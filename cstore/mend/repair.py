@@ -5,45 +5,46 @@ Layer content is never touched. What cannot be mended stays as it is; `verify` s
 
 from __future__ import annotations
 
-import datetime as dt
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from cstore.delta import Delta, PutSymlink, Remove, ReplaceIndex, Step, file_of
+from cstore.delta import Delta, PutDirectory, PutSymlink, Remove, ReplaceIndex, Step, file_of
 from cstore.index.gojson import encode
-from cstore.index.index import EMPTY, Index
 from cstore.mend.complete import Completion
-from cstore.mend.draft import Draft
+from cstore.mend.containers import refuse_containers
+from cstore.mend.draft import Draft, lock_of
 from cstore.mend.duplicates import drop_duplicates
+from cstore.mend.feasible import Feasible
 from cstore.mend.links import Links
+from cstore.mend.removals import Removals, left_by_overlay
 from cstore.model.about import About
 from cstore.model.chain import LayerID
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, big_data_file
-from cstore.verification.files import Directory, UnreadableError
-from cstore.verification.images import item_files
+from cstore.verification.files import Directory
 from cstore.verification.origin import Origin
-from cstore.verification.orphans import check_orphans
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import Reading, read_store
-from cstore.verification.records import Image, Layer, read_images, read_layers
+from cstore.verification.records import Image, Layer, decoded, read_images, read_layers
 from cstore.verification.survey import Survey, is_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from cstore.verification.reading import IndexFile
 
 __all__ = ["MENDED", "plan_repair"]
 
 _NUMBERS = (
     *(2, 3, 4, 5, 6, 11, 19, 20, 22, 38, 40, 41, 42, 44, 45, 52, 53, 54, 55, 56, 59),
-    *(67, 74, 75, 77, 78, 81, 82, 83, 84, 85, 87, 88, 90),
+    *(66, 67, 74, 75, 77, 81, 82, 83, 84, 85, 87, 88, 90),
 )
 MENDED = frozenset(f"V{number}" for number in _NUMBERS)
 """The rules of which repair mends what breaks them, as a rule."""
 
-_SPLIT = ".tar-split.gz"
 _LOCKS = {"layers": (LAYERS_INDEX, LAYERS_LOCK), "images": (IMAGES_INDEX, IMAGES_LOCK)}
 _REWRITTEN = {"V5", "V74", "V75"}
 
@@ -58,8 +59,9 @@ def plan_repair(root: Path, readers_root: str, grace: dt.timedelta, today: dt.da
         today: the day to count from, and to note for layers that are retired.
 
     Raises:
-        StoreError: there is no store, or it cannot be read.
+        StoreError: there is no store, it cannot be read, or podman keeps containers in it.
     """
+    refuse_containers(root)
     with ExitStack() as opened:
         return _Repair(read_store(root, readers_root, opened), opened, grace, today).plan()
 
@@ -73,48 +75,54 @@ class _Repair:
     _origin: Origin = field(init=False)
     _was: Overlay = field(init=False)
     """The directories, as the records are now."""
+    _feasible: Feasible = field(init=False)
+    _lost: list[str] = field(init=False)
+    """The indexes that are not there as arrays. Of them nothing is known: whatever they may have named stays."""
+    _is_fixed: bool = field(init=False)
+    """Whether records stay as they are: an index is lost, or lies where nothing is written."""
 
     def __attrs_post_init__(self) -> None:
         survey = self._reading.survey
         self._origin = Origin.of(survey.root, survey.readers_root)
         self._was = self._overlay(survey)
+        self._feasible = Feasible(survey.root)
+        self._lost = [name for name, file in self._reading.files.items() if not _is_array(file)]
+        self._is_fixed = bool(self._lost) or not all(self._feasible.can_replace(path) for paths in _LOCKS.values() for path in paths)
 
     def plan(self) -> Delta:
-        broken = {problem.path for problem in self._reading.problems if problem.code == "V1" and problem.path == problem.subject}
-        drafts = {name: Draft.of(name, file) for name, file in self._reading.files.items()}
-        if not broken:
-            drop_duplicates(drafts["images"], drafts["layers"])
-            completion = Completion(self._was.room("overlay-images"), self._origin, self._open_split)
-            completion.complete(drafts["images"], drafts["layers"])
-            written = completion.written
-        else:
-            # Of an index that is lost nothing is known: whatever it may have named stays.
-            written = {}
+        drafts = {name: Draft.of(name, file) for name, file in self._reading.files.items()} if not self._is_fixed else {}
+        written = self._complete(drafts)
         survey = self._after(drafts)
         overlay = self._overlay(survey)
-        steps = [*self._about_steps(survey, is_whole=not broken)]
+        steps = [*self._about_steps(survey)]
         steps += self._layer_steps(survey, overlay)
-        steps += self._index_steps("layers", drafts["layers"], broken)
+        steps += self._index_steps("layers", drafts)
         for image, items in written.items():
             steps += [file_of(f"overlay-images/{image}/{big_data_file(key)}", data) for key, data in items.items()]
-        steps += self._index_steps("images", drafts["images"], broken)
-        steps += self._removals(survey, overlay) if not broken else []
-        return Delta(tuple(steps))
+        steps += self._index_steps("images", drafts)
+        if drafts and all(record.id for draft in drafts.values() for record in draft):
+            # Otherwise what seems to belong to nothing may be that of a record that has lost its ID.
+            steps += Removals(survey, overlay, self._origin, self._grace, self._today).steps()
+        return Delta(tuple(step for step in steps if self._feasible.allows(step) and not (self._lost and isinstance(step, Remove))))
+
+    def _complete(self, drafts: Mapping[str, Draft]) -> dict[str, dict[str, bytes]]:
+        """Put the records right, and return the items of big data that are to be put, by image and key."""
+        if not drafts:
+            return {}
+        drop_duplicates(drafts["images"], drafts["layers"])
+        completion = Completion(self._was.room("overlay-images"), self._origin)
+        completion.complete(drafts["images"], drafts["layers"])
+        return completion.written
 
     def _overlay(self, survey: Survey) -> Overlay:
         overlay = Overlay(survey, self._origin)
         self._opened.callback(overlay.close)
         return overlay
 
-    def _open_split(self, layer: str) -> IO[bytes] | None:
-        room = self._was.room("overlay-layers")
-        try:
-            return open(room.open(f"{layer}{_SPLIT}"), "rb") if room is not None else None  # noqa: PTH123 - a descriptor
-        except UnreadableError:
-            return None
-
-    def _after(self, drafts: dict[str, Draft]) -> Survey:
+    def _after(self, drafts: Mapping[str, Draft]) -> Survey:
         """Return the store as it will be, as far as its records go."""
+        if not drafts:
+            return self._reading.survey
         layers = [item for item in read_layers([record.after for record in drafts["layers"]]) if isinstance(item, Layer)]
         images = [item for item in read_images([record.after for record in drafts["images"]]) if isinstance(item, Image)]
         was = self._reading.survey
@@ -127,12 +135,12 @@ class _Repair:
             layers={item.id: item for item in layers},
         )
 
-    def _about_steps(self, survey: Survey, *, is_whole: bool) -> Iterator[Step]:
+    def _about_steps(self, survey: Survey) -> Iterator[Step]:
         """Yield the step that writes cstore.json, where it is damaged or a layer is to be retired."""
+        if self._is_fixed:
+            return
         is_damaged = any(problem.code == "V88" for problem in self._reading.problems)
         about = survey.about or About(form=self._form(survey))
-        if not is_whole:
-            return
         used = survey.used()
         retired = {
             LayerID(layer): about.retired.get(LayerID(layer), self._today) for layer in survey.layers if layer not in used and is_id(layer)
@@ -154,7 +162,9 @@ class _Repair:
                 if isinstance(made, Directory):
                     places[layer] = made.path
                     yield from self._diff_steps(made)
-        links = Links(survey, overlay, places)
+                    if survey.depth(layer) == 0 and made.found("empty") == "nothing":
+                        yield PutDirectory(path=f"{made.path}/empty")
+        links = Links(survey, overlay, places, self._feasible.allows)
         yield from links.steps()
         survey.links.update(links.chosen)
 
@@ -165,37 +175,25 @@ class _Repair:
             place = self._origin.find(self._origin.inside(made.path), target)
             if place is not None:
                 yield PutSymlink(path=f"{made.path}/diff", target="/".join([self._origin.readers_root.rstrip("/"), *place]))
-        for name in ("work", "merged"):
-            if made.status(name) is not None:
-                yield Remove(path=f"{made.path}/{name}")
+        yield from left_by_overlay(made)
 
-    def _index_steps(self, name: str, draft: Draft, broken: set[str]) -> Iterator[Step]:
+    def _index_steps(self, name: str, drafts: Mapping[str, Draft]) -> Iterator[Step]:
         """Yield the step that replaces an index, its lock, or both."""
+        if name in self._lost:
+            return
         path, lock_path = _LOCKS[name]
-        if path in broken:
-            return
-        index = draft.index
+        data = drafts[name].data if drafts else None
         is_lock_wrong = any(problem.code in _REWRITTEN and problem.path == lock_path for problem in self._reading.problems)
-        room = self._was.room(path.partition("/")[0])
-        if (index is None and not is_lock_wrong) or room is None or room.found(f"{name}.lock") not in ("a file", "nothing"):
-            return
-        index = index or Index.read(name, self._reading.files[name].data or EMPTY)
-        yield ReplaceIndex(path=path, lock_path=lock_path, data=index.data, lock=index.lock)
-
-    def _removals(self, survey: Survey, overlay: Overlay) -> Iterator[Step]:
-        """Yield the removal of what belongs to nothing for long enough, and of what a record no longer lists."""
-        for path in [*(found.path for found in check_orphans(survey, overlay)), *_unlisted(survey, overlay)]:
-            above, _, name = path.rpartition("/")
-            room = overlay.room(above)
-            status = room.status(name) if room is not None else None
-            if status is not None and self._today - dt.datetime.fromtimestamp(status.st_mtime, tz=dt.UTC).date() >= self._grace:
-                yield Remove(path=path)
+        if data is not None or is_lock_wrong:
+            data = self._reading.files[name].data if data is None else data
+            yield ReplaceIndex(path=path, lock_path=lock_path, data=data, lock=lock_of(name, data))
 
 
-def _unlisted(survey: Survey, overlay: Overlay) -> Iterator[str]:
-    """Yield the files beside big data that the record of their image does not list."""
-    for image in survey.images.values():
-        room = overlay.room(f"overlay-images/{image.id}")
-        if room is not None and is_id(image.id):
-            known = item_files(image)
-            yield from (room.place(name) for name in room.entries() if name not in known)
+def _is_array(file: IndexFile) -> bool:
+    """Whether an index was read as an array: one that is missing, empty or null is no empty array."""
+    if file.values:
+        return True
+    try:
+        return isinstance(decoded(file.data), list)
+    except ValueError:
+        return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
+from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
 from cstore.errors import PublishError, StoreError
 from cstore.model.layout import CATALOG
 from cstore.publish.repository import Moment
@@ -249,8 +249,9 @@ def _is_done(step: Step, root: Path) -> bool:
     try:
         if isinstance(step, PutTree):
             return (place / "diff").is_dir() and all((place / name).read_bytes() == data for name, data in step.files.items())
-        if isinstance(step, PutFile):
-            return place.lstat().st_size == step.size
+        if isinstance(step, PutDirectory | PutFile):
+            told = place.lstat()
+            return stat.S_ISDIR(told.st_mode) if isinstance(step, PutDirectory) else told.st_size == step.size
         if isinstance(step, PutSymlink):
             return str(place.readlink()) == step.target
         if isinstance(step, ReplaceIndex):

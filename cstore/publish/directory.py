@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
+from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
 from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK
 from cstore.publish.journal import Journal, clear, recover
@@ -135,9 +135,11 @@ def _undo(writer: Writer) -> None:
     clear(writer)
 
 
-def _put(step: PutTree | PutFile | PutSymlink | ReplaceIndex, writer: Writer, progress: Progress) -> None:
+def _put(step: PutTree | PutDirectory | PutFile | PutSymlink | ReplaceIndex, writer: Writer, progress: Progress) -> None:
     if isinstance(step, PutTree):
         writer.put_tree(step, progress("unpacking", step.path.rpartition("/")[2], step.size))
+    elif isinstance(step, PutDirectory):
+        writer.put_directory(step.path)
     elif isinstance(step, PutFile):
         writer.put_file(step.path, step.open())
     elif isinstance(step, PutSymlink):

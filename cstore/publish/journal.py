@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import asdict, frozen
 
-from cstore.delta import Delta, PutFile, Remove, ReplaceIndex
-from cstore.errors import FormatError
+from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
+from cstore.errors import FormatError, PublishError
 from cstore.index.gojson import decode, encode
 from cstore.model.fields import Fields, text
 from cstore.publish.writer import LOCK, WORK, delete
@@ -37,7 +37,7 @@ class Journal:
     puts: tuple[str, ...]
     """Paths that are new."""
     replaced: tuple[str, ...]
-    """Paths of files that get a new content."""
+    """Paths of files and symlinks that give way to others."""
     removes: tuple[str, ...]
     old_locks: dict[str, str]
     """Locks that are rewritten, with their former bytes in hexadecimal."""
@@ -51,9 +51,17 @@ class Journal:
 
     @classmethod
     def of(cls, delta: Delta, root: Path) -> Self:
-        """Return the journal of a delta that is about to be applied."""
+        """Return the journal of a delta that is about to be applied.
+
+        Raises:
+            PublishError: there is a directory where a file is to be put: to undo that would take it away.
+        """
+        for step in delta:
+            place = root / step.path
+            if not isinstance(step, PutTree | Remove) and place.is_dir() and not place.is_symlink():
+                raise PublishError(f"{place}: expected nothing that is not replaced, found a directory")
         written = list(dict.fromkeys(step.path for step in delta if not isinstance(step, Remove)))
-        replaced = [path for path in written if (root / path).is_file() and not (root / path).is_symlink()]
+        replaced = [path for path in written if (root / path).is_file() or (root / path).is_symlink()]
         indexes = [step for step in delta if isinstance(step, ReplaceIndex)]
         locks = {step.lock_path: step.lock.hex() for step in indexes}
         files = [step for step in delta if isinstance(step, PutFile)]
@@ -123,7 +131,7 @@ class Journal:
         """Make the store what it was before the delta."""
         for number, path in enumerate(self.replaced):
             old = writer.root / WORK / f"old-{number}"
-            if old.exists():
+            if os.path.lexists(old):
                 writer.check(path)
                 old.rename(writer.root / path)
         for path, lock in self.old_locks.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cstore.mend.containers import refuse_containers
 from cstore.mend.repair import plan_repair
 from cstore.publish.find import find_place
 
@@ -28,7 +29,8 @@ def repair(location: Place | Path | str, grace: dt.timedelta, today: dt.date) ->
         today: the day to count from.
 
     Raises:
-        StoreError: there is no store, it cannot be read, or it cannot be written.
+        StoreError: there is no store, it cannot be read or written, or podman keeps containers in it.
     """
     place = find_place(location) if isinstance(location, Path | str) else location
+    refuse_containers(place.root)
     return place.publish(lambda: plan_repair(place.root, str(place.readers_root), grace, today))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from cstore.delta import PutFile, PutSymlink, PutTree, ReplaceIndex, Step
+from cstore.delta import PutDirectory, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
 from cstore.layer.entry import Entry, Kind
 from cstore.layer.header import BLOCK
 from cstore.layer.names import is_reserved
@@ -75,6 +75,8 @@ class TarStream:
         """
         if isinstance(step, PutTree):
             self._tree(step, advance)
+        elif isinstance(step, PutDirectory):
+            self._directory(step.path)
         elif isinstance(step, PutFile):
             file = step.open()
             self._file(step.path, step.size, iter(lambda: file.read(_CHUNK), b""))

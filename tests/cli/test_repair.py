@@ -77,3 +77,13 @@ def test_without_a_store_there_is_nothing_to_repair(tmp_path: Path) -> None:
     done = call("repair", tmp_path)
     assert done.code == 3
     assert done.sentence == f"cstore: {tmp_path}: expected an image store, found a directory without overlay-images and overlay-layers"
+
+
+def test_adding_is_not_advised_for_what_is_there_but_wrong(store: Path) -> None:
+    layer = layer_of(store)
+    (layer / "diff").rename(store / "away")
+    (layer / "diff").symlink_to("nowhere")
+    done = call("repair", store)
+    assert done.code == 1
+    assert "V57" in done.out
+    assert "cstore add" not in done.out

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cstore.mend.draft import Draft
 from cstore.mend.duplicates import drop_duplicates
 from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
 from cstore.verification.reading import IndexFile
+
+if TYPE_CHECKING:
+    import pytest
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 DIFF = Digest.of(b"diff")
@@ -20,7 +23,7 @@ def drafted(name: str, *values: dict[str, Any]) -> Draft:
 def names(*values: dict[str, Any]) -> list[tuple[str, list[str]]]:
     images = drafted("images", *values)
     drop_duplicates(images, drafted("layers"))
-    return [(record.id[0], record.get("names") or []) for record in images]
+    return [(record.id[:1], record.get("names") or []) for record in images]
 
 
 def test_a_name_goes_to_the_newest_image() -> None:
@@ -61,3 +64,14 @@ def test_names_that_layers_share_go() -> None:
     layers = drafted("layers", {"id": A, "names": ["x", "y"]}, {"id": B, "names": ["x"]})
     drop_duplicates(drafted("images"), layers)
     assert [record.get("names") for record in layers] == [["y"], None]
+
+
+def test_records_without_an_id_are_not_taken_for_one_another() -> None:
+    assert names({"names": ["r.io/x:1"]}, {"names": ["r.io/y:1"]}) == [("", ["r.io/x:1"]), ("", ["r.io/y:1"])]
+
+
+def test_a_time_that_only_some_readers_understand_is_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    loose, sound = "2026-01-02T3:00:00Z", "2026-01-01T00:00:00Z"
+    monkeypatch.setattr("cstore.mend.draft._decodable", lambda _name, value: value)
+    made = names({"id": A, "names": ["r.io/x:1"], "created": sound}, {"id": B, "names": ["r.io/x:1"], "created": loose})
+    assert made == [("a", ["r.io/x:1"]), ("b", [])]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.delta import Delta, Remove
 from cstore.errors import StoreError
 from cstore.publish.batch import publishing
 from cstore.publish.repair import repair
@@ -63,3 +64,12 @@ def test_a_store_in_a_repository_is_mended_in_one_revision(publisher: Publisher,
     assert codes(publisher.store) == []
     assert repair(publisher.place(), GRACE, dt.date(2100, 1, 1)).revision is None
     assert publisher.check() == ""
+
+
+def test_a_base_in_a_repository_gets_its_empty_directory(publisher: Publisher, made: dict[str, str]) -> None:
+    publisher.add({NEW: made["new"]})
+    empty = str(next(publisher.store.glob("pool/*/*/empty")).relative_to(publisher.store))
+    publisher.place().publish(lambda: Delta((Remove(path=empty),)))
+    assert codes(publisher.store) == ["V66"]
+    assert [step.path for step in repair(publisher.place(), GRACE, DAY).delta] == [empty]
+    assert codes(publisher.store) == []
