@@ -140,4 +140,7 @@ def test_refused_any_call(broken: Path, mended: Path) -> None:
         root, point = broken.with_name(f"refused-{number}"), moments[number]
         copy(broken, root)
         done = refused(["repair", str(root), "--grace", "0d"], point, point.errors[0], broken.with_name(f"log-{number}"))
-        assert listing(root) == (before if done.code == 3 else wanted), point
+        if done.code == 0:
+            # Where only tidying was refused, the next run does it.
+            repair(root, NOW, LATER)
+        assert listing(root) == (before if done.code else wanted), point
