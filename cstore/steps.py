@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cstore.source.fetch import FetchedLayer
     from cstore.store import Ground, Store
 
-__all__ = ["Outcome", "delta_of", "pruning"]
+__all__ = ["Outcome", "about_steps", "beside_diff", "delta_of", "images_step", "layers_below", "layers_step", "pruning"]
 
 
 @frozen(kw_only=True)
@@ -54,8 +54,8 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     layers = store.layers.edited({}, records)
     steps: list[Step] = []
     if store.is_new:
-        steps += [_layers_step(Index.empty("layers")), _images_step(Index.empty("images"))]
-    steps += _about_steps(store, store.about.with_retired(outcome.retired))
+        steps += [layers_step(Index.empty("layers")), images_step(Index.empty("images"))]
+    steps += about_steps(store, store.about.with_retired(outcome.retired))
     if store.is_new or outcome.layers:
         catalogs = layout.catalogs(layer.id for layer in outcome.layers)
         steps += [file_of(catalog, b"") for catalog in catalogs if catalog not in ground.catalogs]
@@ -65,11 +65,11 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     steps += [PutSymlink(path=layout.link(ground.links[layer.id]), target=layout.link_target(layer.id)) for layer in outcome.layers]
     steps += [_tar_split_step(layout.tar_split(layer.id), layer) for layer in outcome.layers]
     if layers is not store.layers or "layers" in store.stale_locks:
-        steps.append(_layers_step(layers))
+        steps.append(layers_step(layers))
     for image, items in outcome.big_data.items():
         steps += [file_of(layout.big_data(image, key), data) for key, data in items.items()]
     if outcome.images is not store.images or "images" in store.stale_locks:
-        steps.append(_images_step(outcome.images))
+        steps.append(images_step(outcome.images))
     steps += [Remove(path=layout.image(image)) for image in outcome.removed]
     return Delta(tuple(steps))
 
@@ -83,9 +83,9 @@ def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, d
         retired: all layers that are retired afterwards.
     """
     layout = store.layout
-    steps: list[Step] = [*_about_steps(store, store.about.with_retired(retired))]
+    steps: list[Step] = [*about_steps(store, store.about.with_retired(retired))]
     if doomed:
-        steps.append(_layers_step(store.layers.edited(dict.fromkeys(doomed))))
+        steps.append(layers_step(store.layers.edited(dict.fromkeys(doomed))))
         steps += [Remove(path=layout.tar_split(layer)) for layer in doomed]
         steps += [Remove(path=layout.link(store.link(layer))) for layer in doomed]
         steps += [Remove(path=layout.layer(layer)) for layer in doomed]
@@ -94,17 +94,19 @@ def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, d
     return Delta(tuple(steps))
 
 
-def _about_steps(store: Store, about: About) -> Iterator[Step]:
+def about_steps(store: Store, about: About) -> Iterator[Step]:
     """Yield the step that writes cstore.json, if it says anything new."""
     if store.is_new or about != store.about:
         yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
 
 
-def _layers_step(index: Index) -> ReplaceIndex:
+def layers_step(index: Index) -> ReplaceIndex:
+    """Return the step that replaces layers.json."""
     return ReplaceIndex(path=LAYERS_INDEX, lock_path=LAYERS_LOCK, data=index.data, lock=index.lock)
 
 
-def _images_step(index: Index) -> ReplaceIndex:
+def images_step(index: Index) -> ReplaceIndex:
+    """Return the step that replaces images.json."""
     return ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=index.data, lock=index.lock)
 
 
@@ -114,11 +116,8 @@ def _tar_split_step(path: str, layer: FetchedLayer) -> PutFile:
 
 def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, parents: Mapping[LayerID, LayerID | None]) -> Iterator[Step]:
     layout = store.layout
-    below = _below(store, layer, parents)
-    files = {"link": ground.links[layer.id].encode()}
-    if below:
-        files["lower"] = ":".join(f"l/{ground.links[lower]}" for lower in below).encode()
-        files["lower-layers"] = ":".join(below).encode()
+    below = layers_below(store, layer.parent, parents)
+    files = beside_diff(ground, layer.id, below)
     if layout.form is Form.SHARDED and layer.scan.entries >= BIG_LAYER:
         files[CATALOG] = b""
     yield PutTree(
@@ -139,16 +138,24 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, parents: Mapp
         yield PutSymlink(path=layout.layer(layer.id), target=target)
 
 
-def _below(store: Store, layer: FetchedLayer, parents: Mapping[LayerID, LayerID | None]) -> list[LayerID]:
-    """Return all layers below one, the nearest first.
+def beside_diff(ground: Ground, layer: LayerID, below: Sequence[LayerID]) -> dict[str, bytes]:
+    """Return the files beside a new layer's `diff`: its link, and what lists the layers below (spec O2, O4, O5)."""
+    files = {"link": ground.links[layer].encode()}
+    if below:
+        files["lower"] = ":".join(f"l/{ground.links[lower]}" for lower in below).encode()
+        files["lower-layers"] = ":".join(below).encode()
+    return files
+
+
+def layers_below(store: Store, parent: LayerID | None, parents: Mapping[LayerID, LayerID | None]) -> list[LayerID]:
+    """Return all layers below a new one, the nearest first.
 
     Args:
         store: what is there.
-        layer: a new layer.
+        parent: of the new layer.
         parents: of all new layers.
     """
     below = []
-    parent = layer.parent
     while parent is not None and parent in parents:
         below.append(parent)
         parent = parents[parent]

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 
 import click
 
 from cstore.cli import show
+from cstore.cli.grace import grace_option
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.publish.place import Place, Published
 from cstore.publish.prune import prune, prune_plan
 
 __all__ = ["command"]
 
-_GRACE = re.compile(r"([0-9]{1,5})([dw])")
-_DAYS = {"d": 1, "w": 7}
-
-
-def _grace(_context: click.Context, _option: click.Parameter, value: str) -> dt.timedelta:
-    match = _GRACE.fullmatch(value)
-    if match is None:
-        raise click.BadParameter(f'expected a number of days or weeks such as 14d or 2w, found "{value}"')
-    return dt.timedelta(days=int(match[1]) * _DAYS[match[2]])
-
 
 @click.command("prune")
 @click.argument("location")
-@click.option(
-    "--grace", callback=_grace, default="14d", metavar="DAYS", show_default=True, help="How long readers may build on a retired layer."
-)
+@grace_option("How long readers may build on a retired layer.")
 @click.option("--dry-run", is_flag=True, help="Print the steps, but write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @revision_options

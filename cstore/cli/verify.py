@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
+from attrs import define, field
 
 from cstore.cli import show
 from cstore.cli.junit import as_junit
@@ -14,14 +15,12 @@ from cstore.cli.report import json_line, report_lines, summary
 from cstore.cli.sarif import as_sarif
 from cstore.cli.site import place_at
 from cstore.source.fetch import silent
-from cstore.store import Store
 from cstore.verification.problem import Reach, printable
 from cstore.verification.store import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from cstore.source.fetch import Progress
     from cstore.verification.problem import Problem
@@ -75,13 +74,14 @@ def command(
     place = place_at(location)
     nearest = Reach(fail_on)
     with _progress() as progress:
+        counts = _Counts(progress)
         found = verify(
             place.root,
             deep=deep,
             sample=sample or 0,
             image=image,
             readers_root=place.readers_root if mount_path is None else mount_path,
-            progress=progress,
+            progress=counts,
         )
         # In this form nothing is kept but how far the problems reach.
         reaches = {problem.reach for problem in _streamed(found)} if as_json else set()
@@ -93,7 +93,8 @@ def command(
     elif not as_json:
         for line in report_lines(problems):
             click.echo(line)
-        click.echo(summary(problems) if problems else f"sound: {_checked(place.root, image)}")
+        checked = str(counts) if image is None else f"image {printable(image)}"
+        click.echo(summary(problems) if problems else f"sound: {checked}")
     reaches |= {problem.reach for problem in problems}
     if any(reach.rank <= nearest.rank for reach in reaches):
         click.get_current_context().exit(_UNSOUND)
@@ -111,10 +112,17 @@ def _streamed(found: Iterable[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _checked(root: Path, image: str | None) -> str:
-    """Return what was looked at. The store is read once more for that, so it must be sound."""
-    if image is not None:
-        return f"image {printable(image)}"
-    store = Store.open(root)
-    counts = ((store.images, "image"), (store.layers, "layer"))
-    return ", ".join(show.count(sum(1 for _ in index.all()), thing) for index, thing in counts)
+@define
+class _Counts:
+    """Counts what a check goes through, by what it tells of its progress."""
+
+    _progress: Progress
+    _totals: dict[str, int] = field(factory=dict)
+
+    def __call__(self, work: str, subject: str, total: int) -> Callable[[int], object]:
+        if work == "checking":
+            self._totals[subject] = total
+        return self._progress(work, subject, total)
+
+    def __str__(self) -> str:
+        return f"{show.count(self._totals['images'], 'image')}, {show.count(self._totals['layers'], 'layer')}"

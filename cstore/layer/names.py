@@ -12,7 +12,8 @@ __all__ = ["Mark", "clean", "is_reserved", "mark", "parent"]
 _LONGEST_PATH = 4095
 _LONGEST_PART = 255
 _TOP = (b".", b"./", b"/")
-_PREFIX = b".wh."
+MARK = b".wh."
+"""How the names of whiteouts begin, and of what else means something (spec W2 to W4)."""
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
 _RESERVED = (b".cvmfs", b".cvmfscatalog", b".cvmfsautocatalog", b".cvmfsbundles")
@@ -64,21 +65,21 @@ def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:
     Raises:
         ContentError: a whiteout of nothing, or something inside a whiteout.
     """
-    if _PREFIX not in path:
+    if MARK not in path:
         return None
     directory, _, last = path.rpartition(b"/")
     for part in directory.split(b"/"):
         if part.startswith(_META):
             return Mark.IGNORED, path
-        if part.startswith(_PREFIX):
+        if part.startswith(MARK):
             raise ContentError(f"{at}: expected nothing below a whiteout, found {shown(path)}")
     if last == _OPAQUE:
         return Mark.OPAQUE, directory
     if last.startswith(_META):
         return Mark.IGNORED, path
-    if not last.startswith(_PREFIX):
+    if not last.startswith(MARK):
         return None
-    hidden = last[len(_PREFIX) :]
+    hidden = last[len(MARK) :]
     if hidden in (b"", b".", b".."):
         raise ContentError(f"{at}: expected the whiteout of a name, found {shown(path)}")
     return Mark.WHITEOUT, directory + b"/" + hidden if directory else hidden

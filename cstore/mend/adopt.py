@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from cstore.delta import Delta, PutSymlink, PutTree, ReplaceIndex, Step, file_of
+from cstore.delta import Delta, PutSymlink, PutTree, Step, file_of
 from cstore.errors import StoreError
 from cstore.index.gojson import encode, rewrite
 from cstore.index.index import Index
@@ -15,8 +15,9 @@ from cstore.model.big_data import big_data_of
 from cstore.model.digest import Digest, found
 from cstore.model.image import ImageRecord
 from cstore.model.layer import COMPRESSIONS, LayerRecord
-from cstore.model.layout import ABOUT, BIG_LAYER, CATALOG, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form
+from cstore.model.layout import BIG_LAYER, CATALOG, Form
 from cstore.model.timestamp import Timestamp
+from cstore.steps import about_steps, beside_diff, images_step, layers_below, layers_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,8 +125,8 @@ class _Plan:
         layers = store.layers.edited({}, [encode(_layer_record(layer, measures.get(layer.id)).to_dict()) for layer in self.new.values()])
         images = store.images.edited(dict(self._renamed(findings.renamed)), [encode(_record(image).to_dict()) for image in findings.images])
         if store.is_new:
-            yield _layers_step(Index.empty("layers"))
-            yield _images_step(Index.empty("images"))
+            yield layers_step(Index.empty("layers"))
+            yield images_step(Index.empty("images"))
         yield from self._about_steps(findings)
         if store.is_new or self.new:
             yield from (file_of(catalog, b"") for catalog in layout.catalogs(self.new) if catalog not in self.ground.catalogs)
@@ -133,17 +134,16 @@ class _Plan:
             yield from self._tree_steps(layer, measures.get(layer.id))
         yield from (PutSymlink(path=layout.link(self.ground.links[layer]), target=layout.link_target(layer)) for layer in self.new)
         if layers is not store.layers or "layers" in store.stale_locks:
-            yield _layers_step(layers)
+            yield layers_step(layers)
         for image in findings.images:
             yield from (file_of(layout.big_data(image.listed.id, key), data) for key, data in _big_data(image).items())
         if images is not store.images or "images" in store.stale_locks:
-            yield _images_step(images)
+            yield images_step(images)
 
     def _about_steps(self, findings: Findings) -> Iterator[Step]:
         used = {layer.id for image in findings.images for layer in image.layers}
-        about = self.store.about.with_retired({layer: day for layer, day in self.store.about.retired.items() if layer not in used})
-        if self.store.is_new or about != self.store.about:
-            yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
+        retired = {layer: day for layer, day in self.store.about.retired.items() if layer not in used}
+        return about_steps(self.store, self.store.about.with_retired(retired))
 
     def _renamed(self, images: Sequence[ListedImage]) -> Iterator[tuple[str, bytes]]:
         """Yield the records of images that get further names."""
@@ -155,11 +155,8 @@ class _Plan:
 
     def _tree_steps(self, layer: FoundLayer, measures: Measures | None) -> Iterator[Step]:
         layout = self.store.layout
-        below = self._below(layer)
-        files = {"link": self.ground.links[layer.id].encode()}
-        if below:
-            files["lower"] = ":".join(f"l/{self.ground.links[lower]}" for lower in below).encode()
-            files["lower-layers"] = ":".join(below).encode()
+        below = layers_below(self.store, layer.parent, {new.id: new.parent for new in self.new.values()})
+        files = beside_diff(self.ground, layer.id, below)
         if measures and layout.form is Form.SHARDED and measures.entries >= BIG_LAYER:
             files[CATALOG] = b""
         yield PutTree(
@@ -177,15 +174,6 @@ class _Plan:
         target = layout.layer_target(layer.id)
         if target is not None:
             yield PutSymlink(path=layout.layer(layer.id), target=target)
-
-    def _below(self, layer: FoundLayer) -> list[LayerID]:
-        """Return all layers below one, the nearest first."""
-        below: list[LayerID] = []
-        parent = layer.parent
-        while parent is not None and parent in self.new:
-            below.append(parent)
-            parent = self.new[parent].parent
-        return [*below, *(record.id for record in reversed(self.store.chain(parent)))]
 
 
 def _left(image: ListedImage, reason: str) -> LeftImage:
@@ -226,11 +214,3 @@ def _layer_record(layer: FoundLayer, measures: Measures | None) -> LayerRecord:
         uidset=measures.uids if measures else (),
         gidset=measures.gids if measures else (),
     )
-
-
-def _layers_step(index: Index) -> ReplaceIndex:
-    return ReplaceIndex(path=LAYERS_INDEX, lock_path=LAYERS_LOCK, data=index.data, lock=index.lock)
-
-
-def _images_step(index: Index) -> ReplaceIndex:
-    return ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=index.data, lock=index.lock)

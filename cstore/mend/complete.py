@@ -11,17 +11,15 @@ from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Manifest
 from cstore.verification.files import Directory, UnreadableError
-from cstore.verification.images import parsed
-from cstore.verification.indexes import is_digest
+from cstore.verification.images import digest_like, parsed
+from cstore.verification.indexes import is_digest, is_object
 from cstore.verification.items import Items
-from cstore.verification.records import decoded
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cstore.mend.draft import Draft, Record
-    from cstore.verification.origin import Origin
 
 __all__ = ["Completion"]
 
@@ -33,7 +31,6 @@ class Completion:
     """Completes the records of images, and those of their layers."""
 
     _images: Directory | None
-    _origin: Origin
     written: dict[str, dict[str, bytes]] = field(factory=dict)
     """Items of big data that are to be put, by image and key."""
 
@@ -47,11 +44,11 @@ class Completion:
             record.set("mountlabel", "")
 
     def _complete(self, record: Record, layers: Mapping[str, Record]) -> None:
-        if not _is_json(record.get("metadata") or "{}"):
+        if not is_object(record.get("metadata") or "{}"):
             record.set("metadata", "")
         directory = self._images.inside(record.id) if self._images else None
         try:
-            items = Items(f"overlay-images/{record.id}", directory, "nothing", self._origin)
+            items = Items(f"overlay-images/{record.id}", directory, "nothing")
             kept = self._kept(record, items)
         finally:
             if directory is not None:
@@ -127,13 +124,6 @@ def _is_made_of(layer: Record, diff_id: Digest) -> bool:
     return layer_id(LayerID(parent) if parent else None, diff_id) == layer.id
 
 
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(decoded(text.encode("utf-8", "replace")), dict)
-    except ValueError:
-        return False
-
-
 def _parsed(kind: type[Manifest | Config], data: bytes | None) -> Manifest | Config | None:
     try:
         return None if data is None else parsed(kind, data)
@@ -142,9 +132,7 @@ def _parsed(kind: type[Manifest | Config], data: bytes | None) -> Manifest | Con
 
 
 def _is_of(digest: str, data: bytes) -> bool:
-    made = Digest.parse(digest).hasher()
-    made.update(data)
-    return made.hexdigest() == digest.partition(":")[2]
+    return digest_like(digest, data) == digest
 
 
 def _digest(known: str, data: bytes) -> str:

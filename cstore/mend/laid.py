@@ -11,7 +11,8 @@ from attrs import field, frozen
 
 from cstore.errors import ContentError, SourceError
 from cstore.layer.entry import Entry, Kind, plain, shown
-from cstore.layer.names import is_reserved
+from cstore.layer.names import MARK, is_reserved
+from cstore.verification.files import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LaidTree", "Look", "Measures", "look", "measure"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
-_MARK = ".wh."
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,
@@ -112,7 +111,7 @@ class LaidTree:
 
     def _content(self, entry: Entry, name: str, directory: int) -> Iterator[bytes]:
         with _as_content_errors(self.at):
-            handle = os.open(name, _FILE, dir_fd=directory)
+            handle = os.open(name, READ, dir_fd=directory)
             try:
                 left = entry.size
                 while chunk := os.read(handle, min(_CHUNK, left + 1)):
@@ -137,7 +136,7 @@ def look(tree: LaidTree) -> Look:
     try:
         with _as_content_errors(tree.at):
             for path, found, _ in _below(top):
-                if found.name.startswith(_MARK) and not mark:
+                if os.fsencode(found.name).startswith(MARK) and not mark:
                     mark = plain(path)
                 if is_reserved(path):
                     reserved.append(plain(path))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.delta import Remove
+from cstore.model.layout import TAR_SPLIT
 from cstore.verification.files import Directory
 from cstore.verification.images import item_files
 from cstore.verification.orphans import check_orphans
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from cstore.verification.survey import Survey
 
 __all__ = ["Removals", "left_by_overlay"]
-
-_SPLIT = ".tar-split.gz"
 
 
 def left_by_overlay(made: Directory) -> Iterator[Remove]:
@@ -99,7 +98,7 @@ class Removals:
         overlay, layers, images = (self._overlay.room(room) for room in ("overlay", "overlay-layers", "overlay-images"))
         for layer in self._survey.layers:
             yield from [(overlay, layer)] if overlay is not None else []
-            yield from [(layers, f"{layer}{_SPLIT}")] if layers is not None else []
+            yield from [(layers, f"{layer}{TAR_SPLIT}")] if layers is not None else []
             with self._overlay.layer(layer) as made:
                 if isinstance(made, Directory):
                     yield from ((made, name) for name in made.entries())

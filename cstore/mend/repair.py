@@ -110,7 +110,7 @@ class _Repair:
         if not drafts:
             return {}
         drop_duplicates(drafts["images"], drafts["layers"])
-        completion = Completion(self._was.room("overlay-images"), self._origin)
+        completion = Completion(self._was.room("overlay-images"))
         completion.complete(drafts["images"], drafts["layers"])
         return completion.written
 

@@ -29,7 +29,11 @@ IMAGES_INDEX = "overlay-images/images.json"
 IMAGES_LOCK = "overlay-images/images.lock"
 LAYERS_INDEX = "overlay-layers/layers.json"
 LAYERS_LOCK = "overlay-layers/layers.lock"
+TAR_SPLIT = ".tar-split.gz"
+"""How the names of tar-splits end."""
 ABOUT = "cstore.json"
+WORK = ".cstore-work"
+"""Where the journal lies; there only while somebody writes (spec F9)."""
 CATALOG = ".cvmfscatalog"
 LINKS = "overlay/l"
 BIG_LAYER = 1000
@@ -76,7 +80,7 @@ class Layout:
 
     def tar_split(self, layer: LayerID) -> str:
         """Where a layer's tar-split lies (spec T1)."""
-        return f"overlay-layers/{layer}.tar-split.gz"
+        return f"overlay-layers/{layer}{TAR_SPLIT}"
 
     def image(self, image: ImageID) -> str:
         """Where an image's big data lie."""

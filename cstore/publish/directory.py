@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
-from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK
+from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK, WORK
 from cstore.publish.journal import Journal, clear, recover
 from cstore.publish.locks import exclusive, take
 from cstore.publish.owners import Owners
-from cstore.publish.writer import LOCK, WORK, Writer
+from cstore.publish.writer import LOCK, Writer
 from cstore.source.fetch import Progress, silent
 from cstore.verification.touched import refuse_unsound
 

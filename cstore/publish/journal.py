@@ -17,7 +17,8 @@ from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
 from cstore.errors import FormatError, PublishError
 from cstore.index.gojson import decode, encode
 from cstore.model.fields import Fields, text
-from cstore.publish.writer import LOCK, WORK, delete
+from cstore.model.layout import WORK
+from cstore.publish.writer import LOCK, delete
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,14 @@ from cstore.errors import PublishError
 from cstore.index.lock import request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["everybodys", "exclusive", "take"]
 
 _PAUSE = 0.01
 _MODE = 0o666
+_HOW = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextmanager
@@ -36,15 +37,8 @@ def exclusive(path: Path, patience: float) -> Iterator[None]:
     Raises:
         PublishError: somebody held it all that time, or it cannot be opened.
     """
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        raise PublishError(f"{path}: expected a lock file that can be written, found: {error.strerror}") from None
-    try:
-        take(file, path, patience)
+    with _held(path, patience, lambda: os.open(path, _HOW)):
         yield
-    finally:
-        os.close(file)
 
 
 @contextmanager
@@ -58,8 +52,14 @@ def everybodys(path: Path, patience: float) -> Iterator[None]:
     Raises:
         PublishError: somebody held it all that time, or it cannot be opened.
     """
+    with _held(path, patience, lambda: _opened(path)):
+        yield
+
+
+@contextmanager
+def _held(path: Path, patience: float, opened: Callable[[], int]) -> Iterator[None]:
     try:
-        file = _opened(path)
+        file = opened()
     except OSError as error:
         raise PublishError(f"{path}: expected a lock file that can be written, found: {error.strerror}") from None
     try:
@@ -70,15 +70,14 @@ def everybodys(path: Path, patience: float) -> Iterator[None]:
 
 
 def _opened(path: Path) -> int:
-    how = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         # In a directory as /run/lock the kernel refuses O_CREAT to all but a file's owner (fs.protected_regular), also if it is there.
         try:
-            return os.open(path, how)
+            return os.open(path, _HOW)
         except FileNotFoundError:
             pass
         try:
-            file = os.open(path, how | os.O_CREAT | os.O_EXCL, _MODE)
+            file = os.open(path, _HOW | os.O_CREAT | os.O_EXCL, _MODE)
         except FileExistsError:
             continue
         os.fchmod(file, _MODE)

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from cstore.delta import PutTree
     from cstore.publish.owners import Owners
 
-__all__ = ["ASIDE", "LOCK", "WORK", "Writer", "delete"]
+__all__ = ["ASIDE", "LOCK", "Writer", "delete"]
 
-WORK = ".cstore-work"
-"""Where the journal lies; there only while somebody writes."""
 
 ASIDE = ".cstore-aside-"
 """How the names begin under which things are made beside their place, and are moved away to be removed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.model.chain import layer_ids
+from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.verification.rules import problem
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from cstore.verification.survey import Survey
 
 __all__ = ["Agreement"]
-
-_INDEX = "overlay-images/images.json"
-_LAYERS = "overlay-layers/layers.json"
 
 
 @define
@@ -45,7 +43,7 @@ class Agreement:
             counts["config"] = len(config.diff_ids)
         if len({*counts.values()}) > 1:
             told = ", ".join(f"{count} in the {place}" for place, count in counts.items())
-            yield problem("V36", f"image {image.id}", _INDEX, f"expected as many layers everywhere, found {told}")
+            yield problem("V36", f"image {image.id}", IMAGES_INDEX, f"expected as many layers everywhere, found {told}")
             return
         records = [self._survey.layers[layer] for layer in self._survey.chain(image) or ()]
         if config is not None:
@@ -70,4 +68,4 @@ class Agreement:
     def _once(self, code: str, image: Image, layer: Layer, said: str) -> Iterator[Problem]:
         if (code, layer.id) not in self._told:
             self._told.add((code, layer.id))
-            yield problem(code, f"layer {layer.id}", _LAYERS, f"{said} (image {image.id})")
+            yield problem(code, f"layer {layer.id}", LAYERS_INDEX, f"{said} (image {image.id})")

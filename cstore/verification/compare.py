@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from cstore.layer.entry import Entry, Kind, plain
-from cstore.layer.names import is_reserved, parent
-from cstore.verification.files import kind_of
+from cstore.layer.names import MARK, is_reserved, parent
+from cstore.verification.files import READ, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
-_MARK = b".wh."
 _TYPES = {
     Kind.FILE: stat.S_IFREG,
     Kind.DIRECTORY: stat.S_IFDIR,
@@ -99,7 +97,7 @@ class Comparison:
     def finish(self) -> None:
         """Note what the tree has besides, and whose its files are."""
         for path in sorted((self._walked.directories | self._walked.others) - self._expected):
-            if path and not is_reserved(path) and not path.rpartition(b"/")[2].startswith(_MARK):
+            if path and not is_reserved(path) and not path.rpartition(b"/")[2].startswith(MARK):
                 self._walked.tally.add("V63", path, "expected nothing, found something")
         is_shared = len(self._owners) == 1
         for path in self._without_devices:
@@ -168,7 +166,7 @@ class Comparison:
             with ExitStack() as opened:
                 files = []
                 for name in (path, other):
-                    files.append(os.open(name, _READ, dir_fd=self._walked.diff.file))
+                    files.append(os.open(name, READ, dir_fd=self._walked.diff.file))
                     opened.callback(os.close, files[-1])
                 while (chunk := os.read(files[0], _CHUNK)) == os.read(files[1], _CHUNK):
                     if not chunk:

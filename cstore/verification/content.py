@@ -11,7 +11,7 @@ from fastcrc import crc64
 
 from cstore.errors import ContentError
 from cstore.layer.names import clean, parent
-from cstore.verification.files import UnreadableError, kind_of
+from cstore.verification.files import READ, UnreadableError, kind_of
 
 if TYPE_CHECKING:
     from cstore.layer.tarsplit import Piece
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Rebuilt", "TooLongError"]
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
@@ -112,7 +111,7 @@ class Rebuilt:
             above = parent(above)
         if parent(path) not in self._walked.directories or path in self._walked.directories or path not in self._walked.others:
             raise UnreadableError("a directory" if path in self._walked.directories else "nothing")
-        file = os.open(path, _OPEN, dir_fd=self._walked.diff.file)
+        file = os.open(path, READ, dir_fd=self._walked.diff.file)
         status = os.fstat(file)
         if stat.S_ISREG(status.st_mode) and status.st_size == size:
             return file

@@ -12,6 +12,7 @@ from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
 from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
+from cstore.model.layout import TAR_SPLIT
 from cstore.verification.catalogs import LayerSize
 from cstore.verification.compare import Comparison
 from cstore.verification.content import Rebuilt, TooLongError
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
 
     from cstore.layer.entry import Entry
     from cstore.source.fetch import Progress
-    from cstore.verification.origin import Origin
     from cstore.verification.overlay import Overlay
     from cstore.verification.problem import Problem
     from cstore.verification.survey import Survey
 
 __all__ = ["Deep"]
-
-_SPLIT = ".tar-split.gz"
 
 
 @define
@@ -41,7 +39,6 @@ class Deep:
 
     _survey: Survey
     _overlay: Overlay
-    _origin: Origin
     _progress: Progress
     sizes: dict[str, LayerSize] = field(factory=dict)
     """Of the layers that were checked."""
@@ -53,7 +50,7 @@ class Deep:
         advance = self._progress("reading", "layers", len(layers))
         for layer in layers:
             with self._overlay.layer(layer) as made:
-                diff = self._diff(made) if isinstance(made, Directory) else None
+                diff = made.inside("diff") if isinstance(made, Directory) else None
                 if diff is None and isinstance(made, Directory) and made.found("diff") == "a directory":
                     yield problem("V76", f"layer {layer}", made.place("diff"), "expected a tree that can be read, found one that cannot")
                 if diff is not None:
@@ -62,13 +59,6 @@ class Deep:
                     finally:
                         diff.close()
             advance(1)
-
-    def _diff(self, made: Directory) -> Directory | None:
-        target = made.target("diff")
-        if target is None:
-            return made.inside("diff")
-        file = self._origin.open(self._origin.inside(made.path), target)
-        return None if file is None else Directory(file, made.place("diff"))
 
     def _check(self, layer: str, diff: Directory) -> Iterator[Problem]:
         tally = Tally()
@@ -85,12 +75,12 @@ class Deep:
         if room is None:
             return None
         try:
-            return open(room.open(f"{layer}{_SPLIT}"), "rb")  # noqa: PTH123 - a descriptor, which is closed with it
+            return open(room.open(f"{layer}{TAR_SPLIT}"), "rb")  # noqa: PTH123 - a descriptor, which is closed with it
         except UnreadableError:
             return None
 
     def _check_split(self, layer: str, split: IO[bytes], walked: Walked) -> Iterator[Problem]:
-        subject, path = f"layer {layer}", f"overlay-layers/{layer}{_SPLIT}"
+        subject, path = f"layer {layer}", f"overlay-layers/{layer}{TAR_SPLIT}"
         record = self._survey.layers[layer]
         rebuilt = Rebuilt(path, walked, max(record.diff_size, 0))
         reader = SplitReader(split, path, rebuilt.see)

@@ -1,4 +1,4 @@
-"""Files of a store that may be anything: nothing is reached through a symlink, nothing is waited for, nothing is read without end."""
+"""Files of a store that may be anything: no symlink leads out of its repository, nothing is waited for, nothing is read without end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Directory", "UnreadableError", "kind_of", "locked", "read_all"]
 
 Follow = Callable[[str, str], int | None]
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a file is opened that may be anything."""
 _CHUNK = 1 << 20
 _PAUSE = 0.01
 _PATIENCE = 500
@@ -144,7 +145,7 @@ class Directory:
     def inside(self, name: str) -> Directory | None:
         """Open a directory in it; None where there is none. The caller closes it."""
         try:
-            return Directory(os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=self.file), self.place(name), self._follow)
+            return Directory(os.open(name, READ | os.O_DIRECTORY, dir_fd=self.file), self.place(name), self._follow)
         except (OSError, ValueError):
             file = self._followed(name)
         if file is not None and not stat.S_ISDIR(os.fstat(file).st_mode):
@@ -203,7 +204,7 @@ class Directory:
             UnreadableError: it is no file, or cannot be opened.
         """
         try:
-            file = os.open(name, _OPEN, dir_fd=self.file)
+            file = os.open(name, READ, dir_fd=self.file)
         except (OSError, ValueError) as error:
             found = self.found(name)
             followed = self._followed(name)

@@ -9,7 +9,7 @@ from attrs import define
 
 from cstore.errors import FormatError, SourceError
 from cstore.model.digest import Digest, found
-from cstore.model.layout import big_data_file
+from cstore.model.layout import IMAGES_INDEX, big_data_file
 from cstore.model.manifest import Config, Manifest
 from cstore.verification.files import UnreadableError
 from cstore.verification.indexes import is_digest
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
     from cstore.verification.agreement import Agreement
     from cstore.verification.files import Directory
-    from cstore.verification.origin import Origin
     from cstore.verification.problem import Problem
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey
 
-__all__ = ["Images", "item_files", "parsed"]
+__all__ = ["Images", "digest_like", "item_files", "parsed"]
 
 _MANIFEST = "manifest"
 _LEVELS = 3
@@ -39,7 +38,6 @@ _MEMBERS = {
     )
 }
 """The members of manifests and configs that are read."""
-_INDEX = "overlay-images/images.json"
 
 
 @define
@@ -47,7 +45,6 @@ class Images:
     """Checks one image after the other."""
 
     _survey: Survey
-    _origin: Origin
     _is_deep: bool
     _agreement: Agreement
 
@@ -59,7 +56,7 @@ class Images:
             if directory is not None:
                 self._survey.access.see(directory)
                 yield from self._check_files(image, directory)
-            items = Items(path, directory, images.found(image.id) if images else "nothing", self._origin)
+            items = Items(path, directory, images.found(image.id) if images else "nothing")
             yield from self._check(image, items)
         finally:
             if directory is not None:
@@ -113,13 +110,13 @@ class Images:
             actual = str(Digest.of(kept[_MANIFEST]))
             listed = [key.removeprefix("manifest-") for key in image.big_data if key.startswith("manifest-")]
             if image.digest not in (actual, *listed) and (not image.digest or is_digest(image.digest)):
-                yield problem("V40", subject, _INDEX, f"expected the digest {actual}, found {found(image.digest or None)}")
+                yield problem("V40", subject, IMAGES_INDEX, f"expected the digest {actual}, found {found(image.digest or None)}")
             if f"manifest-{actual}" not in image.big_data:
-                yield problem("V44", subject, _INDEX, f"expected manifest-{actual} among the big data, found no such name")
+                yield problem("V44", subject, IMAGES_INDEX, f"expected manifest-{actual} among the big data, found no such name")
         named, sized, digested = set(image.big_data), set(image.sizes), set(image.digests)
         if not named or not named == sized == digested:
             said = f"{len(named)} names, {len(sized)} sizes and {len(digested)} digests"
-            yield problem("V41", subject, _INDEX, f"expected a name, a size and a digest for each item of big data, found {said}")
+            yield problem("V41", subject, IMAGES_INDEX, f"expected a name, a size and a digest for each item of big data, found {said}")
 
     def _check_items(self, image: Image, items: Items, kept: dict[str, bytes]) -> Iterator[Problem]:
         """Check each item that the record lists against its size, and its digest if that is asked."""
@@ -135,7 +132,7 @@ class Images:
                 continue
             if size is not None and actual != size:
                 yield problem("V42", subject, items.place(key), f"expected {size} bytes, found {actual}")
-            if digest and digest != (other := _digest_like(digest, data)):
+            if digest and digest != (other := digest_like(digest, data)):
                 yield problem("V43", subject, items.place(key), f"expected the digest {digest}, found {other}")
 
 
@@ -174,7 +171,7 @@ def _file(key: str) -> str:
         return ""
 
 
-def _digest_like(digest: str, data: bytes) -> str:
+def digest_like(digest: str, data: bytes) -> str:
     """Return the digest of some bytes with the algorithm of another."""
     try:
         wanted = Digest.parse(digest)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cstore.errors import FormatError
 from cstore.index import lock as locks
 from cstore.model.digest import Digest, found
+from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.model.reference import Reference
 from cstore.verification.files import UnreadableError
 from cstore.verification.records import Image, Layer, Wrong, decoded
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.verification.files import Directory
     from cstore.verification.problem import Problem
 
-__all__ = ["check_image_record", "check_layer_record", "check_lock", "check_names", "is_digest", "twice", "values_of", "wrong"]
+__all__ = ["check_image_record", "check_layer_record", "check_lock", "check_names", "is_digest", "is_object", "twice", "values_of", "wrong"]
 
 LARGEST_INDEX = 1 << 30
 
@@ -71,18 +72,16 @@ def check_names(images: Iterable[Image], layers: Iterable[Layer]) -> Iterator[Pr
         for name in image.names:
             first = holders.setdefault(name, image)
             if first is not image:
-                yield problem(
-                    "V3", f"image {image.id}", "overlay-images/images.json", f'expected "{name}" at one image, found it at {first.id} too'
-                )
+                yield problem("V3", f"image {image.id}", IMAGES_INDEX, f'expected "{name}" at one image, found it at {first.id} too')
     counts = Counter(name for layer in layers for name in layer.members.get("names") or ())
     for name, count in counts.items():
         if count > 1:
-            yield problem("V6", f"layer name {name}", "overlay-layers/layers.json", f"expected the name once, found it {count} times")
+            yield problem("V6", f"layer name {name}", LAYERS_INDEX, f"expected the name once, found it {count} times")
 
 
 def check_image_record(image: Image) -> Iterator[Problem]:
     """Check what a record of images.json says by itself."""
-    subject, path = f"image {image.id}", "overlay-images/images.json"
+    subject, path = f"image {image.id}", IMAGES_INDEX
     if not is_id(image.id):
         yield problem("V12", image.at, path, f"expected an ID of 64 hexadecimal digits, found {found(image.id)}")
     digests = {"digest": image.digest, **{f"big-data-digests[{key!r}]": text for key, text in image.digests.items() if _is_manifest(key)}}
@@ -92,11 +91,7 @@ def check_image_record(image: Image) -> Iterator[Problem]:
         elif not text and place != "digest":
             yield problem("V4", subject, path, f"expected a digest as {place}, found an empty text")
     metadata = image.members.get("metadata") or "{}"
-    try:
-        is_object = isinstance(decoded(metadata.encode("utf-8", "replace")), dict)
-    except ValueError:
-        is_object = False
-    if not is_object:
+    if not is_object(metadata):
         yield problem("V22", subject, path, f"expected an object in JSON as metadata, found {found(metadata)}")
     yield from _check_names(image)
     if image.members.get("mapped-layers"):
@@ -104,7 +99,7 @@ def check_image_record(image: Image) -> Iterator[Problem]:
 
 
 def _check_names(image: Image) -> Iterator[Problem]:
-    subject, path = f"image {image.id}", "overlay-images/images.json"
+    subject, path = f"image {image.id}", IMAGES_INDEX
     for name in image.names:
         qualified = _qualified(name)
         if not qualified:
@@ -115,7 +110,7 @@ def _check_names(image: Image) -> Iterator[Problem]:
 
 def check_layer_record(layer: Layer) -> Iterator[Problem]:
     """Check what a record of layers.json says by itself."""
-    subject, path, members = f"layer {layer.id}", "overlay-layers/layers.json", layer.members
+    subject, path, members = f"layer {layer.id}", LAYERS_INDEX, layer.members
     if not is_id(layer.id):
         yield problem("V21", layer.at, path, f"expected an ID of 64 hexadecimal digits, found {found(layer.id)}")
     if (members.get("flags") or {}).get("incomplete") is True:
@@ -145,6 +140,14 @@ def twice(kind: str, records: Iterable[Image] | Iterable[Layer], path: str) -> I
 
 def _is_manifest(key: str) -> bool:
     return key.startswith("manifest")
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is an object in JSON, as the metadata of an image have to be (spec I7)."""
+    try:
+        return isinstance(decoded(text.encode("utf-8", "replace")), dict)
+    except ValueError:
+        return False
 
 
 def is_digest(text: str) -> bool:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from cstore.errors import FormatError
 from cstore.model.layout import big_data_file
 from cstore.verification.files import Directory, UnreadableError, read_all
-
-if TYPE_CHECKING:
-    from cstore.verification.origin import Origin
 
 __all__ = ["Items"]
 
@@ -28,7 +24,6 @@ class Items:
     directory: Directory | None
     found: str
     """What is where the directory should be."""
-    origin: Origin
 
     def place(self, key: str) -> str:
         """Return where an item is."""
@@ -68,10 +63,9 @@ class Items:
             name = big_data_file(key)
         except (FormatError, UnicodeEncodeError):
             raise UnreadableError("a key that makes no file name") from None
-        target = self.directory.target(name)
-        if target is None:
+        try:
             return self.directory.open(name)
-        file = self.origin.open(self.origin.inside(self.path), target)
-        if file is None:
-            raise UnreadableError("a symlink that leads to no file in the repository")
-        return file
+        except UnreadableError:
+            if self.directory.target(name) is None:
+                raise
+            raise UnreadableError("a symlink that leads to no file in the repository") from None

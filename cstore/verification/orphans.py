@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.model.chain import LayerID
-from cstore.model.layout import Form
+from cstore.model.layout import LAYERS_INDEX, TAR_SPLIT, WORK, Form
 from cstore.verification.files import UnreadableError, kind_of
 from cstore.verification.rules import problem
 from cstore.verification.survey import is_id
@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["check_orphans", "check_retired", "check_tar_splits", "check_unfinished"]
 
-_SPLIT = ".tar-split.gz"
-_LAYERS = "overlay-layers/layers.json"
-_WORK = ".cstore-work"
-
 
 def check_tar_splits(survey: Survey, directory: Directory | None, layers: Sequence[str]) -> Iterator[Problem]:
     """Check that layers have their tar-split; it is not read."""
     for layer in layers:
-        name = f"{layer}{_SPLIT}"
+        name = f"{layer}{TAR_SPLIT}"
         status = directory.status(name) if directory is not None else None
         if status is not None and directory is not None and stat.S_ISLNK(status.st_mode) and _is_followed(directory, name):
             continue
@@ -64,7 +60,7 @@ def check_orphans(survey: Survey, overlay: Overlay) -> Iterator[Problem]:
         if name not in links:
             yield problem("V82", f"overlay/l/{name}", f"overlay/l/{name}", "expected the link of a layer, found one that no layer has")
     for name in _names(overlay, "overlay-layers"):
-        if name.endswith(_SPLIT) and name.removesuffix(_SPLIT) not in survey.layers:
+        if name.endswith(TAR_SPLIT) and name.removesuffix(TAR_SPLIT) not in survey.layers:
             yield problem("V83", f"overlay-layers/{name}", f"overlay-layers/{name}", "expected the tar-split of a layer, found another")
     for name in _names(overlay, "overlay-images"):
         if is_id(name) and name not in survey.images:
@@ -80,7 +76,7 @@ def check_retired(survey: Survey, containers: Collection[str]) -> Iterator[Probl
             continue
         if since is None:
             yield problem(
-                "V85", f"layer {layer}", _LAYERS, "expected an image that uses it, or a day on which it was retired, found neither"
+                "V85", f"layer {layer}", LAYERS_INDEX, "expected an image that uses it, or a day on which it was retired, found neither"
             )
         else:
             yield problem("V86", f"layer {layer}", "cstore.json", f"expected an image that uses it, found it retired since {since}")
@@ -88,8 +84,8 @@ def check_retired(survey: Survey, containers: Collection[str]) -> Iterator[Probl
 
 def check_unfinished(overlay: Overlay) -> Iterator[Problem]:
     """Check that no change of cstore's was interrupted."""
-    if overlay.room(_WORK) is not None:
-        yield problem("V87", _WORK, _WORK, "expected no change under way, found one that was interrupted or still goes on")
+    if overlay.room(WORK) is not None:
+        yield problem("V87", WORK, WORK, "expected no change under way, found one that was interrupted or still goes on")
 
 
 def _names(overlay: Overlay, room: str) -> list[str]:

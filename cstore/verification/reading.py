@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.index.gojson import decode
 from cstore.model.about import About
-from cstore.model.layout import ABOUT
+from cstore.model.layout import ABOUT, IMAGES_INDEX, LAYERS_INDEX
 from cstore.verification import indexes
 from cstore.verification.files import Directory, UnreadableError, locked
 from cstore.verification.origin import Origin
@@ -89,7 +89,7 @@ class _Reader:
         rooms = {name: self._opened.enter_context(self._top.opened(path)) for name, path in _ROOMS.items()}
         files = self._indexes(rooms)
         read_layer, read_image = [*read_layers(files["layers"].values)], [*read_images(files["images"].values)]
-        for index, items in (("overlay-layers/layers.json", read_layer), ("overlay-images/images.json", read_image)):
+        for index, items in ((LAYERS_INDEX, read_layer), (IMAGES_INDEX, read_image)):
             self._problems += [indexes.wrong(item, index) for item in items if isinstance(item, Wrong)]
         images = [item for item in read_image if isinstance(item, Image)]
         layers = [item for item in read_layer if isinstance(item, Layer)]

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from cstore.errors import FormatError, NotFoundError
 from cstore.location import place_of
+from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.model.reference import Reference
 from cstore.source.fetch import Progress, silent
 from cstore.verification import indexes
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from cstore.verification.origin import Origin
     from cstore.verification.problem import Problem
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey
@@ -86,8 +86,8 @@ class _Check:
         survey, images, layers = reading.survey, reading.images, reading.layers
         yield from reading.problems
         yield from indexes.check_names(images, layers)
-        yield from indexes.twice("image", images, "overlay-images/images.json")
-        yield from indexes.twice("layer", layers, "overlay-layers/layers.json")
+        yield from indexes.twice("image", images, IMAGES_INDEX)
+        yield from indexes.twice("layer", layers, LAYERS_INDEX)
         chosen, needed = self._choose(survey)
         needed = [layer for layer in needed if layer not in reading.containers]
         for record in chosen:
@@ -95,19 +95,18 @@ class _Check:
         for layer in needed:
             yield from indexes.check_layer_record(survey.layers[layer])
             yield from check_parent(survey, survey.layers[layer])
-        origin = reading.origin
-        overlay = Overlay(survey, origin)
+        overlay = Overlay(survey, reading.origin)
         self._opened.callback(overlay.close)
         for layer in reading.containers & survey.layers.keys():
             overlay.read_link(layer)
         yield from self._check_layers(survey, overlay, needed)
-        yield from self._check_images(survey, overlay, origin, chosen)
+        yield from self._check_images(survey, overlay, chosen)
         if self._wanted is None:
             yield from check_orphans(survey, overlay)
             yield from check_retired(survey, reading.containers)
             yield from check_unfinished(overlay)
-            yield from check_shared(origin)
-        content = Deep(survey, overlay, origin, self._progress)
+            yield from check_shared(reading.origin)
+        content = Deep(survey, overlay, self._progress)
         yield from content.check(self._deep_ones(needed))
         if self._is_deep and self._wanted is None:
             yield from check_catalogs(survey, overlay, content.sizes)
@@ -137,9 +136,9 @@ class _Check:
             advance(1)
         yield from check_tar_splits(survey, overlay.room("overlay-layers"), layers)
 
-    def _check_images(self, survey: Survey, overlay: Overlay, origin: Origin, chosen: Sequence[Image]) -> Iterator[Problem]:
+    def _check_images(self, survey: Survey, overlay: Overlay, chosen: Sequence[Image]) -> Iterator[Problem]:
         advance = self._progress("checking", "images", len(chosen))
-        checks = Images(survey, origin, self._is_deep, Agreement(survey))
+        checks = Images(survey, self._is_deep, Agreement(survey))
         room = overlay.room("overlay-images")
         for image in chosen:
             yield from check_chain(survey, image)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from cstore.layer.names import is_reserved
+from cstore.layer.names import MARK, is_reserved
 from cstore.model.layout import CATALOG
+from cstore.verification.files import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Walked", "walk"]
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MARK = b".wh."
 _ROOT, _ROOTLESS = ("trusted.overlay.opaque",), ("user.overlay.opaque", "user.fuseoverlayfs.opaque")
 
 
@@ -59,7 +58,7 @@ def walk(diff: Directory, tally: Tally) -> Walked:
     while left:
         path = left.pop()
         try:
-            file = os.open(path or b".", _OPEN, dir_fd=diff.file)
+            file = os.open(path or b".", READ | os.O_DIRECTORY, dir_fd=diff.file)
         except OSError as error:
             code = "V76" if error.errno == errno.EACCES else "V63"
             tally.add(code, path, f"expected a directory that can be read, found: {error.strerror}")
@@ -93,7 +92,7 @@ def _listed(file: int, path: bytes, tally: Tally) -> Iterator[tuple[bytes, bool,
 
 
 def _see_name(path: bytes, name: bytes, tally: Tally) -> None:
-    if name.startswith(_MARK):
+    if name.startswith(MARK):
         tally.add("V61", path, "expected no mark of AUFS, found a file that overlay shows and that hides nothing")
     elif name == CATALOG.encode():
         tally.add("V92", path, "expected no marker of a catalog, found one, which containers see")

@@ -7,10 +7,11 @@ import pytest
 
 from cstore.delta import Delta, PutSymlink, Remove, ReplaceIndex, file_of
 from cstore.errors import FormatError
+from cstore.model.layout import WORK
 from cstore.publish.directory import apply
 from cstore.publish.journal import Journal, recover
 from cstore.publish.owners import Owners
-from cstore.publish.writer import LOCK, WORK, Writer
+from cstore.publish.writer import LOCK, Writer
 from tests.publish.stores import listing
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import pytest
 from cstore.delta import PutTree
 from cstore.errors import PublishError
 from cstore.layer.entry import Entry, Kind
+from cstore.model.layout import WORK
 from cstore.publish.owners import Owners
-from cstore.publish.writer import WORK, Writer, delete
+from cstore.publish.writer import Writer, delete
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
