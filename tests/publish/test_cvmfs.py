@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.delta import Delta, ReplaceIndex
 from cstore.errors import PublishError, StoreError
-from cstore.model.layout import Form
+from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK, Form
 from cstore.publish.batch import Batch, publishing
 from cstore.publish.cvmfs import parse_location
 from cstore.publish.prune import prune
 from cstore.publish.repository import Repository
+from cstore.store import Store
 from tests.images import Image, directory, fifo, file, hardlink, symlink, tar, whiteout, write_layout
 from tests.publish.cvmfs import NAME, STORE, Planned, Publisher, call_of, markers, once, published
 from tests.publish.soundness import names, problems, unfinished
@@ -339,3 +341,13 @@ def test_a_hard_link_to_what_is_left_out_is_refused(publisher: Publisher, tmp_pa
         f'pool/{layer[:2]}/{layer}: expected no hard links to what is left out, found "a/b", a link to "a/.cvmfscatalog"'
     )
     assert (publisher.machine.calls(), publisher.revision) == ([], 1)
+
+
+def test_what_would_stop_every_reader_is_refused_before_anything_is_called(publisher: Publisher, made: dict[str, str]) -> None:
+    publisher.add({OLD: made["old"]})
+    calls, store = len(publisher.machine.calls()), Store.open(publisher.place().root)
+    twice = store.images.edited({}, [b'{"id":"%s","names":["%s"]}' % (b"f" * 64, OLD.encode())])
+    delta = Delta((ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=twice.data, lock=twice.lock),))
+    with pytest.raises(PublishError, match=rf'expected "{OLD}" at one image, found it at several \(spec V3\); nothing was published$'):
+        publisher.place().publish(lambda: delta)
+    assert (len(publisher.machine.calls()), publisher.revision) == (calls, 2)
