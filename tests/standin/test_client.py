@@ -9,8 +9,11 @@ import pytest
 from tests.images import device, directory, file, symlink, tar
 from tests.standin.seen import ingest
 from tools.cvmfs_standin.client import expand
+from tools.cvmfs_standin.harness import standin
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tools.cvmfs_standin.harness import Standin
 
 
@@ -34,3 +37,13 @@ def test_a_client_shows_the_newest_revision_read_only(machine: Standin) -> None:
     assert os.readlink(place / "l") == "a/x"  # noqa: PTH115 - a text is wanted
     assert machine.run("unmount-all") == (0, "")
     (place / "z").touch()
+
+
+def test_a_client_goes_with_its_machine(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("the stand-in mounts, which needs root")
+    with standin(tmp_path / "site") as machine:
+        machine.make("r")
+        assert machine.run("client", "r", str(tmp_path / "client")) == (0, "")
+        assert (tmp_path / "client").is_mount()
+    assert not (tmp_path / "client").is_mount()

@@ -119,5 +119,6 @@ def standin(root: Path) -> Iterator[Standin]:
     try:
         yield machine
     finally:
-        for place in mounts_below(root):
+        clients = [Path(call[-1]) for call in machine.calls() if call[0] == "client"]
+        for place in [mount for top in (*clients, root) for mount in mounts_below(top)]:
             unmount(place)
