@@ -10,6 +10,7 @@ from tests.images import device, directory, file, symlink, tar
 from tests.standin.seen import ingest
 from tools.cvmfs_standin.client import expand
 from tools.cvmfs_standin.harness import standin
+from tools.cvmfs_standin.mounts import mounts_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,5 +46,5 @@ def test_a_client_goes_with_its_machine(tmp_path: Path) -> None:
     with standin(tmp_path / "site") as machine:
         machine.make("r")
         assert machine.run("client", "r", str(tmp_path / "client")) == (0, "")
-        assert (tmp_path / "client").is_mount()
-    assert not (tmp_path / "client").is_mount()
+        assert mounts_below(tmp_path / "client") == [tmp_path / "client"]
+    assert mounts_below(tmp_path) == []
