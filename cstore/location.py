@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from cstore.errors import FormatError, StoreError
-from cstore.index.lock import LENGTH, request
+from cstore.files import UnreadableError, locked
+from cstore.index.lock import LENGTH
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
+from cstore.origin import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cstore.files import Directory
 
 __all__ = ["SCHEME", "StoreFiles", "place_of", "read_files"]
 
 SCHEME = "cvmfs://"
 """How a location in a CernVM-FS repository begins."""
+
+_ROOMS = ("overlay-layers", "overlay-images")
+_LAYERS = LAYERS_INDEX.rpartition("/")[2]
+_IMAGES = IMAGES_INDEX.rpartition("/")[2]
+_LARGEST = 1 << 30
+_PATIENCE = 120.0
 
 
 @frozen
@@ -55,52 +64,60 @@ def place_of(location: Path | str) -> Path:
 def read_files(root: Path) -> StoreFiles:
     """Read the indexes of a store while podman's locks are held for reading, so that they belong together.
 
+    What is in the directory may be anything: symlinks in it are followed no farther than its repository, only regular files are
+    read, and none without end (spec P26).
+
     Raises:
-        StoreError: there is no store, or it cannot be read.
+        StoreError: there is no store, or it cannot be read, or somebody holds its locks for two minutes.
         FormatError: one of the indexes is missing.
     """
+    if not root.is_dir():
+        raise StoreError(f"{root}: expected an image store, {'found a file' if root.exists() else 'found nothing'}")
     try:
-        if not (root / IMAGES_INDEX).is_file() and not (root / LAYERS_INDEX).is_file():
-            what = f"found a directory without {IMAGES_INDEX}" if root.is_dir() else "found a file" if root.exists() else "found nothing"
-            raise StoreError(f"{root}: expected an image store, {what}")
-        with _reading(root / LAYERS_LOCK), _reading(root / IMAGES_LOCK):
-            return StoreFiles(
-                layers=_bytes(root / LAYERS_INDEX),
-                layers_lock=_lock_bytes(root / LAYERS_LOCK),
-                images=_bytes(root / IMAGES_INDEX),
-                images_lock=_lock_bytes(root / IMAGES_LOCK),
-                about=_bytes(root / ABOUT) if (root / ABOUT).exists() else None,
-            )
+        with opened(root) as top, top.opened(_ROOMS[0]) as layers, top.opened(_ROOMS[1]) as images:
+            if not any(room is not None and room.found(name) != "nothing" for room, name in ((layers, _LAYERS), (images, _IMAGES))):
+                raise StoreError(f"{root}: expected an image store, found a directory without {IMAGES_INDEX}")
+            with _reading(layers, f"{root}/{LAYERS_LOCK}"), _reading(images, f"{root}/{IMAGES_LOCK}"):
+                return StoreFiles(
+                    layers=_bytes(layers, _LAYERS, f"{root}/{LAYERS_INDEX}"),
+                    layers_lock=_lock_bytes(layers, LAYERS_LOCK),
+                    images=_bytes(images, _IMAGES, f"{root}/{IMAGES_INDEX}"),
+                    images_lock=_lock_bytes(images, IMAGES_LOCK),
+                    about=_bytes(top, ABOUT, f"{root}/{ABOUT}") if top.found(ABOUT) != "nothing" else None,
+                )
     except OSError as error:
         raise StoreError(f"{error.filename or root}: expected a readable file, found: {error.strerror}") from None
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(room: Directory | None, name: str, at: str) -> bytes:
+    if room is None or room.found(name) == "nothing":
+        raise FormatError(at, "expected a file, found none")
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise FormatError(str(path), "expected a file, found none") from None
+        return room.read(name, _LARGEST)
+    except UnreadableError as error:
+        raise StoreError(f"{at}: expected a readable file, found {error}") from None
 
 
-def _lock_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(LENGTH + 1)
-    except OSError:
+def _lock_bytes(room: Directory | None, path: str) -> bytes:
+    if room is None:
         return b""
+    try:
+        file = room.open(path.rpartition("/")[2])
+    except UnreadableError:
+        return b""
+    try:
+        return os.read(file, LENGTH + 1)
+    finally:
+        os.close(file)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(room: Directory | None, at: str) -> Iterator[None]:
     """Hold a lock of podman's for reading, where the file can be opened and the file system knows locks."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    if room is None:
         yield
         return
-    try:
-        with suppress(OSError):
-            fcntl.fcntl(file, fcntl.F_OFD_SETLKW, request(fcntl.F_RDLCK))
+    with locked(room, at.rpartition("/")[2], _PATIENCE) as is_held:
+        if is_held is False:
+            raise StoreError(f"{at}: expected the lock within {_PATIENCE:g} seconds, found it held by another program")
         yield
-    finally:
-        os.close(file)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from attrs import field, frozen
 
 from cstore.errors import FormatError, NotFoundError
+from cstore.files import UnreadableError
 from cstore.index.gojson import decode
 from cstore.index.index import Index
 from cstore.index.lock import is_stale
@@ -18,10 +20,12 @@ from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
 from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
 from cstore.model.reference import Reference
+from cstore.origin import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from cstore.files import Directory
     from cstore.model.chain import ImageID, LayerID
 
 __all__ = ["Ground", "Store"]
@@ -191,11 +195,13 @@ class Store:
         """
         if layer not in self._links:
             path = self.root / self.layout.layer(layer) / "link"
-            try:
-                with path.open("rb") as file:
-                    text = file.read(_LARGEST_LINK).decode()
-            except (OSError, UnicodeDecodeError):
-                raise FormatError(str(path), "expected the link of a layer, found none") from None
+            with self._room(self.layout.layer(layer)) as made:
+                try:
+                    text = made.read("link", _LARGEST_LINK).decode() if made is not None else None
+                except (UnreadableError, UnicodeDecodeError):
+                    text = None
+            if text is None:
+                raise FormatError(str(path), "expected the link of a layer, found none")
             self._links[layer] = parse_link(text, str(path))
         return self._links[layer]
 
@@ -237,21 +243,34 @@ class Store:
 
     def tar_split(self, layer: LayerID) -> IO[bytes] | None:
         """Open the tar-split of a layer, None where it has none."""
-        try:
-            return (self.root / self.layout.tar_split(layer)).open("rb")
-        except OSError:
-            return None
+        above, _, name = self.layout.tar_split(layer).rpartition("/")
+        with self._room(above) as room:
+            try:
+                return os.fdopen(room.open(name), "rb") if room is not None else None
+            except UnreadableError:
+                return None
 
     def has(self, path: str) -> bool:
         """Whether the store has a file of this name, of its layout."""
-        return os.path.lexists(self.root / path)
+        above, _, name = path.rpartition("/")
+        with self._room(above) as room:
+            return room is not None and room.status(name) is not None
 
     def _is_free(self, link: Link, layer: LayerID) -> bool:
         """Whether nothing has the link, or just this layer: a run that was killed may have left it."""
-        place = self.root / self.layout.link(link)
-        try:
-            return str(place.readlink()) == self.layout.link_target(layer)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
+        above, _, name = self.layout.link(link).rpartition("/")
+        with self._room(above) as room:
+            if room is None:
+                return not self.has(above)
+            return room.status(name) is None or room.target(name) == self.layout.link_target(layer)
+
+    @contextmanager
+    def _room(self, path: str) -> Iterator[Directory | None]:
+        """Open a directory of the store for a look; None where there is none that symlinks inside its repository lead to."""
+        with ExitStack() as stack:
+            try:
+                top = stack.enter_context(opened(self.root))
+            except OSError:
+                yield None
+                return
+            yield stack.enter_context(top.along(path))

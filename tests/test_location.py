@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import stat
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import FormatError, StoreError
 from cstore.location import StoreFiles, place_of, read_files
+from tests.verification.patience import patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize("location", ["/a/b", "a", ".", "a:b", "a b://c", "://x"])
@@ -94,4 +101,64 @@ def test_a_file_that_cannot_be_read(root: Path, name: str) -> None:
     (root / name).mkdir()
     with pytest.raises(StoreError) as error:
         read_files(root)
-    assert str(error.value) == f"{root / name}: expected a readable file, found: Is a directory"
+    assert str(error.value) == f"{root / name}: expected a readable file, found a directory"
+
+
+def _huge(place: Path) -> None:
+    with place.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a symlink out": (lambda place: place.symlink_to("/etc/passwd"), "a symlink"),
+    "a relative symlink out": (lambda place: place.symlink_to("../" * 30 + "etc/passwd"), "a symlink"),
+    "a symlink to a device": (lambda place: place.symlink_to("/dev/zero"), "a symlink"),
+    "a symlink to itself": (lambda place: place.symlink_to(place.name), "a symlink"),
+    "a fifo": (os.mkfifo, "a fifo"),
+    "a device": (lambda place: os.mknod(place, 0o666 | stat.S_IFCHR, os.makedev(1, 5)), "a device"),
+    "more than a gigabyte": (_huge, "more than 1073741824 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", ["overlay-layers/layers.json", "overlay-images/images.json", "cstore.json"])
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_is_planted_is_neither_followed_nor_waited_for(root: Path, name: str, planted: str) -> None:
+    if planted == "a device" and os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+    make, found = PLANTED[planted]
+    (root / name).unlink()
+    make(root / name)
+    with patience(20), pytest.raises(StoreError) as error:
+        read_files(root)
+    assert str(error.value) == f"{root / name}: expected a readable file, found {found}"
+
+
+@pytest.mark.parametrize("name", ["overlay-layers/layers.lock", "overlay-images/images.lock"])
+@pytest.mark.parametrize("planted", ["a symlink out", "a fifo"])
+def test_a_planted_lock_is_none(root: Path, name: str, planted: str) -> None:
+    (root / name).unlink()
+    PLANTED[planted][0](root / name)
+    with patience(20):
+        found = read_files(root)
+    assert b"" in (found.layers_lock, found.images_lock)
+
+
+def test_a_lock_that_is_held_without_end_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cstore.location._PATIENCE", 0.05)
+    file = os.open(root / "overlay-images/images.lock", os.O_RDWR)
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    try:
+        with pytest.raises(StoreError) as error:
+            read_files(root)
+    finally:
+        os.close(file)
+    said = "expected the lock within 0.05 seconds, found it held by another program"
+    assert str(error.value) == f"{root}/overlay-images/images.lock: {said}"
+
+
+def test_a_room_that_leads_out_is_none(root: Path) -> None:
+    shutil.rmtree(root / "overlay-images")
+    (root / "overlay-images").symlink_to("/etc")
+    with pytest.raises(FormatError) as error:
+        read_files(root)
+    assert str(error.value) == f"{root}/overlay-images/images.json: expected a file, found none"

@@ -18,6 +18,7 @@ ROOMS = [
     ("model",),
     ("index",),
     ("layer",),
+    ("confined", "files", "origin"),
     ("location", "store"),
     ("source",),
     ("changes", "comparison", "delta", "planning", "pruning", "steps"),

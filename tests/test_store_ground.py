@@ -53,7 +53,7 @@ def test_the_link_of_a_layer_is_read_once(root: Path) -> None:
         pytest.param(b"\xff", "expected the link of a layer, found none", id="no UTF-8"),
         pytest.param(b"", 'expected a link, found ""', id="empty"),
         pytest.param(b"../../x", 'expected a link, found "../../x"', id="a path"),
-        pytest.param(b"x" * 5000, 'expected a link, found "' + "x" * 100 + '…"', id="long"),
+        pytest.param(b"x" * 5000, "expected the link of a layer, found none", id="long"),
     ],
 )
 def test_a_link_that_no_reader_could_use(root: Path, content: bytes | None, said: str) -> None:

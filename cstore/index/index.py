@@ -111,6 +111,9 @@ class Index:
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each record decoded, with its place."""
         values: Any = decode(self.data, f"{self.name}.json")
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            # Anybody can write the lock that vouches for an index.
+            raise FormatError(f"{self.name}.json", f"expected an array of objects, found {found(values)}")
         return ((f"{self.name}[{number}]", value) for number, value in enumerate(values))
 
     def mentioning(self, text: str) -> Iterator[dict[str, Any]]:
@@ -193,8 +196,8 @@ class Index:
 
     def _object(self, raw: bytes, where: str) -> dict[str, Any]:
         value = decode(raw, f"{self.name}[{where}]")
-        if not isinstance(value, dict):
-            raise FormatError(f"{self.name}[{where}]", f"expected an object, found {found(value)}")
+        if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+            raise FormatError(f"{self.name}[{where}]", f"expected an object with an ID, found {found(value)}")
         return value
 
 
@@ -241,7 +244,7 @@ def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterabl
     """Whether an index is in the own form: a line for each record, the ID first and once, every text escaped in the one way."""
     if not spans:
         return data == EMPTY
-    if data[:2] != _FIRST or data[-3:] != _LAST:
+    if data[:2] != _FIRST or data[-3:] != _LAST or spans[0][0] != len(_FIRST) or spans[-1][1] != len(data) - len(_LAST):
         return False
     between = all(data[end:start] == _BETWEEN for (_, end), (start, _) in pairwise(spans))
     return between and all(

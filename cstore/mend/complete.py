@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from cstore.errors import FormatError, SourceError
+from cstore.files import Directory, UnreadableError
 from cstore.model.chain import LayerID, layer_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Manifest
-from cstore.verification.files import Directory, UnreadableError
 from cstore.verification.images import digest_like, parsed
 from cstore.verification.indexes import is_digest, is_object
 from cstore.verification.items import Items

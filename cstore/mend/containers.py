@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import TYPE_CHECKING
 
 from cstore.errors import StoreError
-from cstore.verification.files import UnreadableError, kind_of, read_all
+from cstore.files import UnreadableError
+from cstore.origin import Origin, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cstore.files import Directory
 
 __all__ = ["refuse_containers"]
 
@@ -28,28 +29,32 @@ def refuse_containers(root: Path) -> None:
     Raises:
         StoreError: it does, or that cannot be told.
     """
-    for path in _LISTS:
-        found = _found(root / path)
-        if found:
-            raise StoreError(f"{root / path}: expected an additional store, in which podman keeps no containers, found {found}")
-
-
-def _found(place: Path) -> str:
-    """Return what is in a list that should be empty; nothing where it is."""
+    if not root.is_dir():
+        return
+    origin = Origin.of(root, str(root.absolute()))
     try:
-        # Through symlinks, as podman does; a fifo is not waited for.
-        file = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+        with opened(root) as top:
+            for path in _LISTS:
+                found = _found(top, path, origin)
+                if found:
+                    raise StoreError(f"{root / path}: expected an additional store, in which podman keeps no containers, found {found}")
     except OSError as error:
-        return f"a file that cannot be opened ({error.strerror})"
-    try:
-        mode = os.fstat(file).st_mode
-        if not stat.S_ISREG(mode):
-            return kind_of(mode)
-        data = b"".join(read_all(file, _MOST).split())
-    except UnreadableError as error:
-        return str(error)
-    finally:
-        os.close(file)
+        raise StoreError(f"{root}: expected a store, found a directory that cannot be opened ({error.strerror})") from None
+
+
+def _found(top: Directory, path: str, origin: Origin) -> str:
+    """Return what is in a list that should be empty; nothing where it is."""
+    above, _, name = path.rpartition("/")
+    with top.opened(above) as room:
+        if room is None:
+            target = top.target(above)
+            leads_nowhere = target is not None and origin.kind_at(origin.inside(""), target) == 0
+            there = top.found(above)
+            return "" if there == "nothing" or leads_nowhere else f"{there} that cannot be entered at {above}"
+        if room.found(name) == "nothing":
+            return ""
+        try:
+            data = b"".join(room.read(name, _MOST).split())
+        except UnreadableError as error:
+            return str(error)
     return "" if data in _EMPTY else f"{len(data)} bytes about some"

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from cstore.confined import Confined
 from cstore.errors import ContentError, FormatError, SourceError, StoreError
 from cstore.index.gojson import decode
-from cstore.mend.confined import Confined
 from cstore.mend.laid import LaidTree, Look, Measures, look, measure
 from cstore.mend.listed import LeftImage, ListedImage, list_images
 from cstore.mend.remarshalled import as_manifest

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.errors import ContentError, SourceError
+from cstore.files import READ
 from cstore.layer.entry import Entry, Kind, plain, shown
 from cstore.layer.names import MARK, is_reserved
-from cstore.verification.files import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.delta import PutSymlink, Remove, file_of
+from cstore.files import Directory, UnreadableError
 from cstore.model.chain import LayerID
 from cstore.model.layout import link_candidates
-from cstore.verification.files import Directory, UnreadableError
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.delta import Remove
+from cstore.files import Directory
 from cstore.model.layout import TAR_SPLIT
-from cstore.verification.files import Directory
 from cstore.verification.images import item_files
 from cstore.verification.orphans import check_orphans
 from cstore.verification.survey import is_id
@@ -19,7 +19,7 @@ from cstore.verification.survey import is_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.verification.origin import Origin
+    from cstore.origin import Origin
     from cstore.verification.overlay import Overlay
     from cstore.verification.survey import Survey
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.delta import Delta, PutDirectory, PutSymlink, Remove, ReplaceIndex, Step, file_of
+from cstore.files import Directory
 from cstore.index.gojson import encode
 from cstore.mend.complete import Completion
 from cstore.mend.containers import refuse_containers
@@ -22,8 +23,7 @@ from cstore.mend.removals import Removals, left_by_overlay
 from cstore.model.about import About
 from cstore.model.chain import LayerID
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, big_data_file
-from cstore.verification.files import Directory
-from cstore.verification.origin import Origin
+from cstore.origin import Origin
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import Reading, read_store
 from cstore.verification.records import Image, Layer, decoded, read_images, read_layers

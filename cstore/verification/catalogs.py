@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from cstore.files import Directory
 from cstore.model.layout import CATALOG
-from cstore.verification.files import Directory
 from cstore.verification.rules import problem
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
+from cstore.files import READ, kind_of
 from cstore.layer.entry import Entry, Kind, plain
 from cstore.layer.names import MARK, is_reserved, parent
-from cstore.verification.files import READ, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fastcrc import crc64
 
 from cstore.errors import ContentError
+from cstore.files import READ, UnreadableError, kind_of
 from cstore.layer.names import clean, parent
-from cstore.verification.files import READ, UnreadableError, kind_of
 
 if TYPE_CHECKING:
     from cstore.layer.tarsplit import Piece

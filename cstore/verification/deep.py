@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 from attrs import define, field
 
 from cstore.errors import ContentError, FormatError
+from cstore.files import Directory, UnreadableError
 from cstore.layer.below import NOTHING, Below, look
 from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
@@ -16,7 +17,6 @@ from cstore.model.layout import TAR_SPLIT
 from cstore.verification.catalogs import LayerSize
 from cstore.verification.compare import Comparison
 from cstore.verification.content import Rebuilt, TooLongError
-from cstore.verification.files import Directory, UnreadableError
 from cstore.verification.rules import problem
 from cstore.verification.tally import Tally
 from cstore.verification.tree import Walked, walk

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from cstore.errors import FormatError, SourceError
+from cstore.files import UnreadableError
 from cstore.model.digest import Digest, found
 from cstore.model.layout import IMAGES_INDEX, big_data_file
 from cstore.model.manifest import Config, Manifest
-from cstore.verification.files import UnreadableError
 from cstore.verification.indexes import is_digest
 from cstore.verification.items import Items
 from cstore.verification.records import decoded, folded
@@ -20,8 +20,8 @@ from cstore.verification.rules import problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cstore.files import Directory
     from cstore.verification.agreement import Agreement
-    from cstore.verification.files import Directory
     from cstore.verification.problem import Problem
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from cstore.errors import FormatError
+from cstore.files import UnreadableError
 from cstore.index import lock as locks
 from cstore.model.digest import Digest, found
 from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.model.reference import Reference
-from cstore.verification.files import UnreadableError
 from cstore.verification.records import Image, Layer, Wrong, decoded
 from cstore.verification.rules import problem
 from cstore.verification.survey import is_id
@@ -18,7 +18,7 @@ from cstore.verification.survey import is_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cstore.verification.files import Directory
+    from cstore.files import Directory
     from cstore.verification.problem import Problem
 
 __all__ = ["check_image_record", "check_layer_record", "check_lock", "check_names", "is_digest", "is_object", "twice", "values_of", "wrong"]

@@ -7,8 +7,8 @@ import os
 from attrs import frozen
 
 from cstore.errors import FormatError
+from cstore.files import Directory, UnreadableError, read_all
 from cstore.model.layout import big_data_file
-from cstore.verification.files import Directory, UnreadableError, read_all
 
 __all__ = ["Items"]
 

@@ -6,16 +6,16 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from cstore.files import UnreadableError, kind_of
 from cstore.model.chain import LayerID
 from cstore.model.layout import LAYERS_INDEX, TAR_SPLIT, WORK, Form
-from cstore.verification.files import UnreadableError, kind_of
 from cstore.verification.rules import problem
 from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from cstore.verification.files import Directory
+    from cstore.files import Directory
     from cstore.verification.overlay import Overlay
     from cstore.verification.problem import Problem
     from cstore.verification.survey import Survey

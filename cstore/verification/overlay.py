@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from cstore.errors import FormatError
+from cstore.files import Directory, UnreadableError, kind_of
 from cstore.model.layout import parse_link
-from cstore.verification.files import Directory, UnreadableError, kind_of
 from cstore.verification.rules import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cstore.verification.origin import Origin
+    from cstore.origin import Origin
     from cstore.verification.problem import Problem
     from cstore.verification.survey import Survey
 

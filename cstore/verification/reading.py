@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from cstore.errors import FormatError, StoreError
+from cstore.files import Directory, UnreadableError, locked
 from cstore.index.gojson import decode
 from cstore.model.about import About
 from cstore.model.layout import ABOUT, IMAGES_INDEX, LAYERS_INDEX
+from cstore.origin import Origin
 from cstore.verification import indexes
-from cstore.verification.files import Directory, UnreadableError, locked
-from cstore.verification.origin import Origin
 from cstore.verification.records import Image, Layer, Wrong, read_images, read_layers
 from cstore.verification.rules import problem
 from cstore.verification.survey import Survey

@@ -5,13 +5,13 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.verification.files import Directory, kind_of
+from cstore.files import Directory, kind_of
 from cstore.verification.rules import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.verification.origin import Origin
+    from cstore.origin import Origin
     from cstore.verification.problem import Problem
 
 __all__ = ["check_shared"]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cstore.files import Directory
     from cstore.model.about import About
-    from cstore.verification.files import Directory
     from cstore.verification.records import Image, Layer
 
 __all__ = ["Access", "Survey", "is_id"]

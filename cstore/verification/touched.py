@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from cstore.delta import ReplaceIndex
 from cstore.errors import PublishError
+from cstore.files import UnreadableError
 from cstore.index import lock as locks
 from cstore.index.gojson import encode
 from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
+from cstore.origin import opened
 from cstore.verification.indexes import check_image_record, check_layer_record, wrong
 from cstore.verification.problem import Reach
 from cstore.verification.records import Wrong, decoded, read_images, read_layers
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_delta", "refuse_unsound"]
 
+_LARGEST_INDEX = 1 << 30
+
 
 def refuse_unsound(delta: Delta, root: Path) -> None:
     """See that a delta leaves no store that fails every command of every reader.
@@ -36,9 +40,11 @@ def refuse_unsound(delta: Delta, root: Path) -> None:
     """
 
     def old(path: str) -> bytes:
+        above, _, name = path.rpartition("/")
         try:
-            return (root / path).read_bytes()
-        except OSError:
+            with opened(root) as top, top.along(above) as room:
+                return room.read(name, _LARGEST_INDEX) if room is not None else b""
+        except (OSError, UnreadableError):
             return b""
 
     for found in check_delta(delta, old):

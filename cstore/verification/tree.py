@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from cstore.files import READ
 from cstore.layer.names import MARK, is_reserved
 from cstore.model.layout import CATALOG
-from cstore.verification.files import READ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.verification.files import Directory
+    from cstore.files import Directory
     from cstore.verification.tally import Tally
 
 __all__ = ["Walked", "walk"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
 from cstore.errors import FormatError
 from cstore.index.index import EMPTY, Index
 from cstore.index.lock import announcement
+from cstore.model.image import ImageRecord
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 RECORDS = [f'{{"id":"{A}","names":["one"]}}', f'{{"id":"{B}","n":1.10}}', f'{{"id":"{C}","text":"é\\u003c"}}']
@@ -169,3 +171,30 @@ def test_the_records_that_mention_a_text(own: bool) -> None:  # noqa: FBT001 - b
     assert [value["id"] for value in index.mentioning("é<")] == [A]
     assert [value["id"] for value in index.mentioning(B)] == [B]
     assert list(index.mentioning("y")) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'[\n\r{"id":"64"},\n{"id":"0","s":[0]}\n]\n', id="a blank before the first record"),
+        pytest.param(b'[\n{"id":"64"}\t\n]\n', id="a blank after the last one"),
+        pytest.param(b'[\n{"id":"64"},\n\n{"id":"0"}\n]\n', id="an empty line"),
+    ],
+)
+def test_a_blank_that_no_line_has_makes_it_another_form(data: bytes) -> None:
+    index = Index.read("images", data)
+    assert not index.is_own
+    assert index.raw("64") == b'{"id":"64"}'
+    assert Index.read("images", data, index.lock).raw("64") == b'{"id":"64"}'
+
+
+@pytest.mark.parametrize("data", [b"1", b"{}", b"null", b'"text"', b"[1]", b"[[]]", b'[\n{"id":1}\n]\n', b'[\n{"a":"b"}\n]\n', b"", b"\n"])
+def test_an_index_for_which_a_lock_vouches_wrongly_is_refused_like_any_other(data: bytes) -> None:
+    index = Index.read("images", data, announcement(data, own=True))
+    with pytest.raises(FormatError):
+        [ImageRecord.from_dict(value, at) for at, value in index.all()]
+    for text in ("a", "b", "id", "text", "1"):
+        with suppress(FormatError):
+            assert [value["id"] for value in index.mentioning(text)] == []
+        with suppress(FormatError):
+            assert index.get(text) is None

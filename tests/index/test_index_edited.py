@@ -150,5 +150,5 @@ class TestNoOtherRecordIsDecoded:
 
     def test_a_line_that_is_no_object_is_an_error(self) -> None:
         data = own(b'["x"]')
-        with pytest.raises(FormatError, match=r"^images\[at byte 2\]: expected an object, found an array$"):
+        with pytest.raises(FormatError, match=r"^images\[at byte 2\]: expected an object with an ID, found an array$"):
             list(Index.read("images", data, announcement(data, own=True)).mentioning("x"))

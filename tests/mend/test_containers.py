@@ -64,5 +64,19 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "overlay-containers").mkdir()
     (tmp_path / LISTS[0]).symlink_to("containers.json")
-    with pytest.raises(StoreError, match="found a file that cannot be opened"):
+    with pytest.raises(StoreError, match=r"found a symlink$"):
+        refuse_containers(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../../etc/passwd"])
+def test_no_symlink_is_followed_out_of_the_store(tmp_path: Path, target: str) -> None:
+    (tmp_path / "overlay-containers").mkdir()
+    (tmp_path / LISTS[0]).symlink_to(target)
+    with pytest.raises(StoreError, match=r"found a symlink$"):
+        refuse_containers(tmp_path)
+
+
+def test_a_directory_that_leads_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "overlay-containers").symlink_to("/etc")
+    with pytest.raises(StoreError, match=r"found a symlink that cannot be entered at overlay-containers$"):
         refuse_containers(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from cstore.mend.links import Links
 from cstore.model.chain import LayerID
 from cstore.model.layout import link_candidates
-from cstore.verification.origin import Origin
+from cstore.origin import Origin
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import read_store
 

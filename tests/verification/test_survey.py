@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.files import Directory
 from cstore.model.about import About
 from cstore.model.layout import Form
-from cstore.verification.files import Directory
 from cstore.verification.records import Image, Layer, read_images, read_layers
 from cstore.verification.survey import Access, Survey, is_id
 

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from cstore.index.lock import request
@@ -23,7 +23,7 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """How a file is opened that may be anything."""
 _CHUNK = 1 << 20
 _PAUSE = 0.01
-_PATIENCE = 500
+_PATIENCE = 5.0
 _OTHERS_READ = stat.S_IROTH
 _OTHERS_ENTER = stat.S_IROTH | stat.S_IXOTH
 _KINDS = {
@@ -47,26 +47,38 @@ def kind_of(mode: int) -> str:
 
 
 @contextmanager
-def locked(directory: Directory, name: str) -> Iterator[None]:
-    """Hold a lock of podman's for reading, if it can be had in a few seconds: a check waits for no one without end (spec K1)."""
+def locked(directory: Directory, name: str, patience: float = _PATIENCE) -> Iterator[bool | None]:
+    """Hold a lock of podman's for reading, and give whether it is held; None where there is no file that can be locked (spec K1).
+
+    Args:
+        directory: where it is.
+        name: of its file.
+        patience: seconds to wait for those who hold it: a reader waits for no one without end.
+    """
     try:
         file = directory.open(name)
     except UnreadableError:
-        yield
+        yield None
         return
     try:
-        for _ in range(_PATIENCE):
-            try:
-                fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_RDLCK))
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    break
-                time.sleep(_PAUSE)
-            else:
-                break
-        yield
+        yield _taken(file, patience)
     finally:
         os.close(file)
+
+
+def _taken(file: int, patience: float) -> bool | None:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_RDLCK))
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return None
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE)
+        else:
+            return True
 
 
 def read_all(file: int, most: int, size: int = -1) -> bytes:
@@ -141,6 +153,15 @@ class Directory:
         finally:
             if found is not None:
                 found.close()
+
+    @contextmanager
+    def along(self, path: str) -> Iterator[Directory | None]:
+        """Open a directory below it while the body runs; None where there is none. With an empty path it is this one."""
+        with ExitStack() as opened:
+            here: Directory | None = self
+            for name in path.split("/") if path else ():
+                here = opened.enter_context(here.opened(name)) if here is not None else None
+            yield here
 
     def inside(self, name: str) -> Directory | None:
         """Open a directory in it; None where there is none. The caller closes it."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from cstore.errors import SourceError
-from cstore.verification.files import UnreadableError, kind_of, read_all
-from cstore.verification.origin import Origin
+from cstore.files import UnreadableError, kind_of, read_all
+from cstore.origin import Origin
 
 if TYPE_CHECKING:
     from pathlib import Path

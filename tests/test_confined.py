@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.confined import Confined
 from cstore.errors import SourceError
-from cstore.mend.confined import Confined
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-__all__ = ["Origin"]
+from cstore.files import Directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Origin", "opened"]
 
 _MOST_STEPS = 40
 _MARKS = ("user.fqrn", "user.root_hash")
 _FIND = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Directory]:
+    """Open the directory of a store while the body runs; symlinks in it are followed as far as they stay in its repository.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def follow(path: str, target: str) -> int | None:
+        origin = Origin.of(root, str(root.absolute()))
+        return origin.open(origin.inside(path), target)
+
+    top = Directory.at(root, follow)
+    try:
+        yield top
+    finally:
+        top.close()
 
 
 @frozen
@@ -35,12 +59,15 @@ class Origin:
     def of(cls, store: Path, readers_store: str) -> Self:
         """Return the repository of a store: the nearest directory above that CernVM-FS marks as one, or else just the one above.
 
+        That one counts only if it belongs to the owner of the store: who owns a store in a directory such as `/tmp` must not lead
+        others to what lies beside it (spec P26).
+
         Args:
             store: the store's directory.
             readers_store: the absolute path by which readers mount it.
         """
         place = Path(os.path.realpath(store))
-        root = next((above for above in place.parents if _is_repository(above)), place.parent)
+        root = next((above for above in place.parents if _is_repository(above)), None) or _above(place)
         inside = place.relative_to(root).parts
         readers = Path(os.path.normpath(readers_store)).parts
         matches = readers[len(readers) - len(inside) :] == inside
@@ -146,6 +173,14 @@ class Origin:
 
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
+
+
+def _above(place: Path) -> Path:
+    """Return the directory above a store, or the store itself where another one owns that."""
+    with suppress(OSError):
+        if place.parent.stat().st_uid != place.stat().st_uid:
+            return place
+    return place.parent
 
 
 def _is_repository(place: Path) -> bool:

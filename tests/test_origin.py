@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.verification.files import kind_of
-from cstore.verification.origin import Origin
+from cstore.files import kind_of
+from cstore.origin import Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,3 +89,15 @@ def test_readers_may_mount_just_the_store(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     assert Origin.of(store, "/images").readers_root == str(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("owner", "root"), [(0, ""), (1234, "store")])
+def test_what_lies_beside_a_store_counts_only_if_it_belongs_to_the_same_owner(tmp_path: Path, owner: int, root: str) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (tmp_path / "beside").write_bytes(b"of another one")
+    os.chown(store, owner, owner)
+    origin = Origin.of(store, str(store))
+    assert origin.root == tmp_path / root
+    assert (origin.kind_at(origin.inside(""), "../beside") is None) == bool(root)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.files import Directory, UnreadableError, kind_of, locked, read_all
 from cstore.index.lock import request
-from cstore.verification.files import Directory, UnreadableError, kind_of, locked, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
