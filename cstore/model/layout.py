@@ -34,6 +34,8 @@ TAR_SPLIT = ".tar-split.gz"
 ABOUT = "cstore.json"
 WORK = ".cstore-work"
 """Where the journal lies; there only while somebody writes (spec F9)."""
+WORK_LOCK = ".cstore-work/lock"
+"""The file that a writer holds locked; others see by it that one is at work."""
 CATALOG = ".cvmfscatalog"
 LINKS = "overlay/l"
 BIG_LAYER = 1000

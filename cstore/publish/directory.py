@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
-from cstore.model.layout import IMAGES_LOCK, LAYERS_LOCK, WORK
+from cstore.model.layout import WORK, WORK_LOCK
 from cstore.publish.journal import Journal, clear, recover
 from cstore.publish.locks import exclusive, take
 from cstore.publish.owners import Owners
-from cstore.publish.writer import LOCK, Writer
+from cstore.publish.writer import Writer
 from cstore.source.fetch import Progress, silent
 from cstore.verification.touched import refuse_unsound
 
@@ -25,24 +25,33 @@ if TYPE_CHECKING:
 __all__ = ["apply", "check_space", "is_interrupted", "is_vacant", "writing"]
 
 PATIENCE = 120.0
-"""Seconds to wait for another writer, or for a podman that holds its locks."""
+"""Seconds to wait for podmans that hold the lock of an index."""
+WRITERS_PATIENCE = 3600.0
+"""Seconds to wait for another writer, which ends by itself; one that dies lets go at once."""
+
+_LOCK_MODE = 0o644
+"""Others can see that somebody writes."""
 
 
 @contextmanager
-def writing(root: Path) -> Iterator[None]:
+def writing(root: Path, progress: Progress = silent) -> Iterator[None]:
     """Be the only writer of a store, after what an interrupted writer left is undone or finished.
 
     The directory is made if its parent exists. What this needs in it is gone afterwards.
 
+    Args:
+        root: the store's directory.
+        progress: is told once that another writer is waited for.
+
     Raises:
-        PublishError: another writer is at work, or the directory cannot be written.
+        PublishError: another writer is at work for longer than an hour, or the directory cannot be written.
         FormatError: the journal of an interrupted run is damaged.
     """
     with _as_publish_errors(root):
         made = not root.exists()
         Writer(root, Owners.of(root)).put_directory("")
         try:
-            with _sole(root):
+            with _sole(root, progress):
                 recover(Writer(root, Owners.of(root)))
                 yield
         finally:
@@ -153,37 +162,35 @@ def _replace_index(step: ReplaceIndex, writer: Writer) -> None:
     writer.sync()
     if not (writer.root / step.lock_path).exists():
         writer.put_lock(step.lock_path, step.lock)
-    with ExitStack() as held:
-        for lock in (LAYERS_LOCK, IMAGES_LOCK):
-            if (writer.root / lock).exists():
-                held.enter_context(exclusive(writer.root / lock, PATIENCE))
+    # Only the lock of this index: podman holds one of both while it waits for the other, so that who did the same would wait for ever.
+    with exclusive(writer.root / step.lock_path, PATIENCE):
         writer.put_index(step.path, step.data)
         writer.put_lock(step.lock_path, step.lock)
 
 
 @contextmanager
-def _sole(root: Path) -> Iterator[None]:
+def _sole(root: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock in the work directory; both are made for the time, and go when it ends."""
-    work = root / WORK
     file = None
     while file is None:
-        file = _locked(work)
+        file = _locked(root, progress)
     try:
         yield
     finally:
         with suppress(OSError):
-            (work / LOCK).unlink()
-            work.rmdir()
+            (root / WORK_LOCK).unlink()
+            (root / WORK).rmdir()
         os.close(file)
 
 
-def _locked(work: Path) -> int | None:
+def _locked(root: Path, progress: Progress) -> int | None:
     """Return the open and locked lock file, None where its former holder took it away meanwhile."""
+    work, lock = root / WORK, root / WORK_LOCK
     work.mkdir(exist_ok=True)
     if work.is_symlink():
         raise PublishError(f"{work}: expected a directory of the store, found a symlink")
     try:
-        file = os.open(work / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _LOCK_MODE)
     except FileNotFoundError:
         return None
     except OSError:
@@ -191,8 +198,8 @@ def _locked(work: Path) -> int | None:
             work.rmdir()
         raise
     try:
-        take(file, work / LOCK, PATIENCE)
-        if os.path.samestat(os.fstat(file), (work / LOCK).lstat()):
+        take(file, lock, WRITERS_PATIENCE, lambda: progress("waiting for", f"another writer of {root}", 0))
+        if os.path.samestat(os.fstat(file), lock.lstat()):
             return file
     except FileNotFoundError:
         pass

@@ -17,8 +17,8 @@ from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
 from cstore.errors import FormatError, PublishError
 from cstore.index.gojson import decode, encode
 from cstore.model.fields import Fields, text
-from cstore.model.layout import WORK
-from cstore.publish.writer import LOCK, delete
+from cstore.model.layout import WORK, WORK_LOCK
+from cstore.publish.writer import delete
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +182,7 @@ def clear(writer: Writer) -> None:
     work = writer.root / WORK
     (work / _NAME).unlink(missing_ok=True)
     for left in work.iterdir():
-        if left.name != LOCK:
+        if left != writer.root / WORK_LOCK:
             delete(left)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["everybodys", "exclusive", "take"]
 
 _PAUSE = 0.01
+_UNTOLD = 3.0
+"""Seconds that one waits without a word."""
 _MODE = 0o666
 _HOW = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -84,21 +86,31 @@ def _opened(path: Path) -> int:
         return file
 
 
-def take(file: int, path: Path, patience: float) -> None:
+def take(file: int, path: Path, patience: float, waiting: Callable[[], object] = lambda: None) -> None:
     """Lock an open file exclusively, until it is closed.
+
+    Args:
+        file: its descriptor.
+        path: how errors name it.
+        patience: seconds to wait for those who hold it.
+        waiting: is called once, when that has taken some seconds.
 
     Raises:
         PublishError: somebody held it all that time, or the file system knows no locks.
     """
-    end = time.monotonic() + patience
+    start = time.monotonic()
+    has_told = False
     while True:
         try:
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_WRLCK))
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise PublishError(f"{path}: expected a file system with locks, found: {error.strerror}") from None
-            if time.monotonic() >= end:
+            if time.monotonic() >= start + patience:
                 raise PublishError(f"{path}: expected the lock within {patience:g} seconds, found it held by another program") from None
+            if not has_told and time.monotonic() >= start + _UNTOLD:
+                waiting()
+                has_told = True
             time.sleep(_PAUSE)
         else:
             return

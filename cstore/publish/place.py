@@ -139,16 +139,16 @@ class DirectoryPlace:
             PublishError: it could not be written; the store holds what it held before.
         """
         if is_interrupted(self.root):
-            with writing(self.root):
+            with writing(self.root, self.progress):
                 pass
         try:
             delta = plan()
         except StoreError:
             # Another writer may have been half-way just then; a reason that lasts shows again.
-            with writing(self.root) if is_interrupted(self.root) else nullcontext():
+            with writing(self.root, self.progress) if is_interrupted(self.root) else nullcontext():
                 delta = plan()
         if delta:
-            with writing(self.root):
+            with writing(self.root, self.progress):
                 delta = plan()
                 apply(delta, self.root, self.progress)
         return Published(delta=delta)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.delta import PutTree
     from cstore.publish.owners import Owners
 
-__all__ = ["ASIDE", "LOCK", "Writer", "delete"]
+__all__ = ["ASIDE", "Writer", "delete"]
 
 
 ASIDE = ".cstore-aside-"
@@ -29,9 +29,6 @@ ASIDE = ".cstore-aside-"
 
 They are in the directory of their place, since skopeo and podman leave `overlay` mounted on itself, and no rename crosses a mount.
 """
-
-LOCK = "lock"
-"""In the work directory: the file that a writer holds locked."""
 
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644

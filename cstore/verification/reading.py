@@ -56,13 +56,14 @@ class Reading:
     """What is wrong with the indexes, their locks and cstore.json, as files."""
 
 
-def read_store(root: Path, readers_root: str, opened: ExitStack) -> Reading:
+def read_store(root: Path, readers_root: str, opened: ExitStack, held: ExitStack | None = None) -> Reading:
     """Read a store, its two indexes at one moment.
 
     Args:
         root: its directory.
         readers_root: the absolute path by which readers mount it.
         opened: closes what stays open for further looks.
+        held: keeps podman's locks for reading, until it is closed; without it they are held for the indexes only.
 
     Raises:
         StoreError: there is no store, or its directory cannot be read.
@@ -75,7 +76,7 @@ def read_store(root: Path, readers_root: str, opened: ExitStack) -> Reading:
     opened.callback(top.close)
     if all(top.found(room) not in ("a directory", "a symlink") for room in _ROOMS.values()):
         raise StoreError(f"{root}: expected an image store, found a directory without overlay-images and overlay-layers")
-    return _Reader(top, origin, opened).read(root, readers_root)
+    return _Reader(top, origin, opened, held).read(root, readers_root)
 
 
 @define
@@ -83,6 +84,7 @@ class _Reader:
     _top: Directory
     _origin: Origin
     _opened: ExitStack
+    _held: ExitStack | None
     _problems: list[Problem] = field(factory=list)
 
     def read(self, root: Path, readers_root: str) -> Reading:
@@ -124,7 +126,7 @@ class _Reader:
         with ExitStack() as locks:
             for name, room in rooms.items():
                 if room is not None:
-                    locks.enter_context(locked(room, f"{name}.lock"))
+                    (self._held or locks).enter_context(locked(room, f"{name}.lock"))
             return {
                 name: IndexFile(*(indexes.values_of(room, f"{name}.json", self._problems) if room is not None else (b"", [])))
                 for name, room in rooms.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from cstore.errors import FormatError, NotFoundError
 from cstore.location import place_of
@@ -20,7 +20,8 @@ from cstore.verification.deep import Deep
 from cstore.verification.images import Images
 from cstore.verification.orphans import check_orphans, check_retired, check_tar_splits, check_unfinished
 from cstore.verification.overlay import Overlay
-from cstore.verification.reading import read_store
+from cstore.verification.quiet import Watch
+from cstore.verification.reading import Reading, read_store
 from cstore.verification.rules import problem
 from cstore.verification.shared import check_shared
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from cstore.verification.catalogs import LayerSize
     from cstore.verification.problem import Problem
     from cstore.verification.records import Image
     from cstore.verification.survey import Survey
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _SHORTEST_ID = 6
+_READINGS = 3
+_UNDER_WAY = frozenset(["V81", "V82", "V83", "V84", "V85", "V87"])
+"""What holds again as soon as a change that is under way has ended."""
 
 
 def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyword
@@ -48,7 +53,8 @@ def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyw
 ) -> Iterator[Problem]:
     """Yield what is wrong with a store, problem by problem, as it is found.
 
-    Whatever is in the store, it yields problems: nothing in it makes it raise, wait or write.
+    Whatever is in the store, it yields problems: nothing in it makes it raise, wait or write. While writers of cstore's or podman's
+    change it, nothing is told that is only half of a change.
 
     Args:
         root: the store's directory, as it can be read here.
@@ -64,25 +70,85 @@ def verify(  # noqa: PLR0913 - one place and what is asked about it, all by keyw
         NotFoundError: there is no such image.
     """
     place = place_of(root)
-    with ExitStack() as opened:
-        check = _Check(opened, place, str(readers_root or place.absolute()), progress, image, is_deep=deep, sample=sample)
-        yield from check.run()
+    asked = _Asked(place, str(readers_root or place.absolute()), progress, image, is_deep=deep, sample=sample)
+    yield from _Readings(asked).run()
+
+
+@frozen
+class _Asked:
+    """What is asked, and about which store."""
+
+    root: Path
+    readers_root: str
+    progress: Progress
+    image: str | None
+    is_deep: bool = field(kw_only=True)
+    sample: int = field(kw_only=True)
+
+
+@define
+class _Readings:
+    """Readings of one store, until what they find is true of one moment.
+
+    The first waits for nobody. What it finds while somebody changes the store may be half of a change, and is looked at again: in a
+    reading during which podman's locks keep both indexes as they are.
+    """
+
+    _asked: _Asked
+    _told: set[int] = field(factory=set)
+    """Hashes of the problems that were told, which need less room than those."""
+    _sizes: dict[str, LayerSize] = field(factory=dict)
+
+    def run(self) -> Iterator[Problem]:
+        doubtful: set[str] | None = None
+        for _ in range(_READINGS - 1):
+            again: set[str] = set()
+            for told, is_certain in self._read(doubtful):
+                if is_certain:
+                    yield told
+                else:
+                    again.add(told.subject)
+            if not again:
+                return
+            doubtful = again
+        yield from (told for told, _ in self._read(doubtful))
+
+    def _read(self, doubtful: set[str] | None) -> Iterator[tuple[Problem, bool]]:
+        """Yield the problems of one reading that were not told before, each with whether the store has stayed as it was.
+
+        Args:
+            doubtful: the subjects of which content is to be read again; None in the first reading.
+        """
+        with ExitStack() as opened:
+            watch = Watch.of(self._asked.root)
+            reading = read_store(self._asked.root, self._asked.readers_root, opened, None if doubtful is None else opened)
+            if doubtful is not None:
+                watch = Watch.of(self._asked.root)
+            for found in _Check(self._asked, reading, opened, doubtful, self._sizes).run():
+                if hash(found) in self._told:
+                    continue
+                is_quiet = watch.is_quiet()
+                if doubtful is not None and not is_quiet and found.code in _UNDER_WAY:
+                    # What a writer has put no index names yet, or any more.
+                    continue
+                is_certain = is_quiet or (doubtful is not None and watch.is_same())
+                if is_certain:
+                    self._told.add(hash(found))
+                yield found, is_certain
 
 
 @define
 class _Check:
-    """One check of one store."""
+    """One check of one reading of a store."""
 
+    _asked: _Asked
+    _reading: Reading
     _opened: ExitStack
-    _root: Path
-    _readers_root: str
-    _progress: Progress
-    _wanted: str | None
-    _is_deep: bool = field(kw_only=True)
-    _sample: int = field(kw_only=True)
+    _doubtful: set[str] | None
+    _sizes: dict[str, LayerSize]
 
     def run(self) -> Iterator[Problem]:
-        reading = read_store(self._root, self._readers_root, self._opened)
+        reading = self._reading
         survey, images, layers = reading.survey, reading.images, reading.layers
         yield from reading.problems
         yield from indexes.check_names(images, layers)
@@ -101,14 +167,14 @@ class _Check:
             overlay.read_link(layer)
         yield from self._check_layers(survey, overlay, needed)
         yield from self._check_images(survey, overlay, chosen)
-        if self._wanted is None:
+        if self._asked.image is None:
             yield from check_orphans(survey, overlay)
             yield from check_retired(survey, reading.containers)
             yield from check_unfinished(overlay)
             yield from check_shared(reading.origin)
-        content = Deep(survey, overlay, self._progress)
+        content = Deep(survey, overlay, self._asked.progress, self._sizes)
         yield from content.check(self._deep_ones(needed))
-        if self._is_deep and self._wanted is None:
+        if self._asked.is_deep and self._asked.image is None:
             yield from check_catalogs(survey, overlay, content.sizes)
         if survey.access.count:
             said = f"expected others to be able to read everything, found {survey.access.count} that they cannot"
@@ -116,11 +182,11 @@ class _Check:
 
     def _choose(self, survey: Survey) -> tuple[list[Image], list[str]]:
         """Return the images to check, and the layers."""
-        if self._wanted is None:
+        if self._asked.image is None:
             return [*survey.images.values()], [*survey.layers]
-        chosen = _called(survey, self._wanted)
+        chosen = _called(survey, self._asked.image)
         if not chosen:
-            raise NotFoundError(f'{self._root}: expected an image "{self._wanted}", found none')
+            raise NotFoundError(f'{self._asked.root}: expected an image "{self._asked.image}", found none')
         needed: dict[str, None] = {}
         for image in chosen:
             layer = image.layer
@@ -130,15 +196,15 @@ class _Check:
         return chosen, [*needed]
 
     def _check_layers(self, survey: Survey, overlay: Overlay, layers: Sequence[str]) -> Iterator[Problem]:
-        advance = self._progress("checking", "layers", len(layers))
+        advance = self._asked.progress("checking", "layers", len(layers))
         for layer in layers:
             yield from overlay.check(layer)
             advance(1)
         yield from check_tar_splits(survey, overlay.room("overlay-layers"), layers)
 
     def _check_images(self, survey: Survey, overlay: Overlay, chosen: Sequence[Image]) -> Iterator[Problem]:
-        advance = self._progress("checking", "images", len(chosen))
-        checks = Images(survey, self._is_deep, Agreement(survey))
+        advance = self._asked.progress("checking", "images", len(chosen))
+        checks = Images(survey, self._asked.is_deep, Agreement(survey))
         room = overlay.room("overlay-images")
         for image in chosen:
             yield from check_chain(survey, image)
@@ -146,11 +212,16 @@ class _Check:
             advance(1)
 
     def _deep_ones(self, layers: Sequence[str]) -> list[str]:
-        """Return the layers to check deeply."""
-        if self._is_deep or self._sample >= len(layers):
-            return [*layers] if self._is_deep or self._sample else []
+        """Return the layers to check deeply; once that was done, only those of which something was in doubt."""
+        if self._doubtful is not None:
+            return [layer for layer in self._all_deep_ones(layers) if f"layer {layer}" in self._doubtful]
+        return self._all_deep_ones(layers)
+
+    def _all_deep_ones(self, layers: Sequence[str]) -> list[str]:
+        if self._asked.is_deep or self._asked.sample >= len(layers):
+            return [*layers] if self._asked.is_deep or self._asked.sample else []
         ordered = sorted(layers)
-        return [ordered[number * len(ordered) // self._sample] for number in range(self._sample)]
+        return [ordered[number * len(ordered) // self._asked.sample] for number in range(self._asked.sample)]
 
 
 def _called(survey: Survey, wanted: str) -> list[Image]:

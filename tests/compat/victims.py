@@ -8,14 +8,14 @@ from pathlib import Path
 from tests.compat.programs import require
 from tests.images import Image, Member, directory, file, symlink, tar, whiteout
 
-__all__ = ["bystander", "image_of", "layers"]
+__all__ = ["bystander", "image_of", "layers", "programs"]
 
 
 def layers() -> tuple[bytes, ...]:
     """Return the layers of the image in which things are broken."""
     return (
         tar(
-            *_programs(),
+            *programs(),
             directory("etc"),
             file("etc/base", b"base\n"),
             file("etc/gone", b"gone\n"),
@@ -34,10 +34,11 @@ def image_of(*tars: bytes) -> Image:
 
 def bystander() -> bytes:
     """Return the layer of the image beside it."""
-    return tar(file("only", b"only\n"), *_programs())
+    return tar(file("only", b"only\n"), *programs())
 
 
-def _programs() -> list[Member]:
+def programs() -> list[Member]:
+    """Return what an image needs to run something."""
     require("busybox")
     program = Path(shutil.which("busybox") or "").read_bytes()
     return [

@@ -7,11 +7,11 @@ import pytest
 
 from cstore.delta import Delta, PutSymlink, Remove, ReplaceIndex, file_of
 from cstore.errors import FormatError
-from cstore.model.layout import WORK
+from cstore.model.layout import WORK, WORK_LOCK
 from cstore.publish.directory import apply
 from cstore.publish.journal import Journal, recover
 from cstore.publish.owners import Owners
-from cstore.publish.writer import LOCK, Writer
+from cstore.publish.writer import Writer
 from tests.publish.stores import listing
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def interrupted(root: Path, delta: Delta, steps: int) -> None:
     """Leave a store as if its writer had died after some steps."""
     writer = Writer(root, Owners.of(root))
     writer.put_directory(WORK)
-    (root / WORK / LOCK).write_bytes(b"")
+    (root / WORK_LOCK).write_bytes(b"")
     Journal.of(delta, root).write(Writer(root, Owners(None)))
     kept = root / WORK
     kept.rename(root.parent / "kept")
@@ -75,7 +75,7 @@ def test_before_the_decisive_step_all_is_undone(root: Path, steps: int) -> None:
     before = listing(root)
     interrupted(root, SECOND, steps)
     recover(Writer(root, Owners.of(root)))
-    (root / WORK / LOCK).unlink()
+    (root / WORK_LOCK).unlink()
     (root / WORK).rmdir()
     assert listing(root) == before
 
@@ -85,7 +85,7 @@ def test_after_the_decisive_step_all_is_finished(root: Path, steps: int) -> None
     interrupted(root, SECOND, steps)
     (root / "a/a.lock").write_bytes(b"0" * 64)
     recover(Writer(root, Owners.of(root)))
-    assert [place.name for place in (root / WORK).iterdir()] == [LOCK]
+    assert [place.name for place in (root / WORK).iterdir()] == ["lock"]
     assert (root / "a/a.lock").read_bytes() == b"1" * 64
     assert not (root / "b").exists()
     assert not (root / "l/link").is_symlink()
@@ -99,7 +99,7 @@ def test_recovering_twice_is_the_same_as_once(root: Path) -> None:
     recover(Writer(root, Owners.of(root)))
     (root / WORK / "journal").write_bytes(keep)
     recover(Writer(root, Owners.of(root)))
-    (root / WORK / LOCK).unlink()
+    (root / WORK_LOCK).unlink()
     (root / WORK).rmdir()
     assert listing(root) == before
 

@@ -9,7 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,7 +25,7 @@ from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, NEW, OLD, listing, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOCKS = ("overlay-layers/layers.lock", "overlay-images/images.lock")
@@ -38,6 +38,27 @@ print("held", flush=True)
 sys.stdin.read()
 """
 """Holds a lock as podman does: for the process, by F_SETLK."""
+READER = """
+import fcntl, os, sys
+images, layers = (os.open(path, os.O_RDONLY) for path in sys.argv[1:])
+fcntl.lockf(images, fcntl.LOCK_SH)
+print("held", flush=True)
+sys.stdin.readline()
+fcntl.lockf(layers, fcntl.LOCK_SH)
+print("both", flush=True)
+"""
+"""Takes the locks as podman does that looks for an image and then for its layers."""
+WRITER = """
+import sys, time
+from pathlib import Path
+from cstore.publish.directory import writing
+from cstore.publish.locks import exclusive
+root = Path(sys.argv[1])
+with writing(root), exclusive(root / sys.argv[2], 1), exclusive(root / sys.argv[3], 1):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+"""Holds all locks that there are, and does nothing else."""
 
 
 @pytest.fixture
@@ -134,10 +155,65 @@ def test_a_second_writer_waits_for_the_first(store: Path, made: dict[str, str]) 
     assert unfinished(store) == []
 
 
-def test_a_writer_that_dies_with_its_locks_blocks_nobody(store: Path, made: dict[str, str]) -> None:
+def test_a_writer_waits_for_one_lock_without_holding_the_other(store: Path, made: dict[str, str]) -> None:
+    """podman locks images.lock and then wants layers.lock: whoever held that one meanwhile would wait for podman, and podman for him."""
+    before = (store / LOCKS[0]).read_bytes()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", READER, store / LOCKS[1], store / LOCKS[0]], stdin=pipe, stdout=pipe) as podman:
+        assert podman.stdin is not None
+        assert podman.stdout is not None
+        assert podman.stdout.readline() == b"held\n"
+        with subprocess.Popen([*PROGRAM, "add", store, made["new"], "--name", NEW]) as run:
+            _wait_until(lambda: (store / LOCKS[0]).read_bytes() != before)
+            podman.stdin.write(b"go on\n")
+            podman.stdin.flush()
+            assert podman.stdout.readline() == b"both\n"
+            podman.wait(10)
+            assert run.wait(30) == 0
+    assert sorted(names(store)) == [OLD, NEW]
+
+
+def test_a_writer_that_is_waited_for_long_is_told(store: Path) -> None:
+    told: list[tuple[str, str, int]] = []
+
+    def progress(*what: Any) -> Callable[[int], object]:  # noqa: ANN401 - what a progress is told
+        told.append(what)
+        return lambda _size: None
+
+    def wait() -> None:
+        with writing(store, progress):
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        with writing(store):
+            waiting = pool.submit(wait)
+            _wait_until(lambda: bool(told))
+        waiting.result(10)
+    assert told == [("waiting for", f"another writer of {store}", 0)]
+
+
+def test_a_writer_that_dies_with_all_locks_blocks_nobody(store: Path, made: dict[str, str]) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITER, store, *LOCKS], stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"held\n"
+        run.kill()
+    start = time.monotonic()
+    for lock in LOCKS:
+        with (store / lock).open("rb") as free:
+            fcntl.lockf(free, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    assert Store.open(store).named(OLD) is not None
+    with publishing(store, today=DAY) as batch:
+        batch.add(made["new"], name=NEW)
+    assert time.monotonic() - start < 1
+    assert sorted(names(store)) == [OLD, NEW]
+    assert unfinished(store) == []
+
+
+def test_a_writer_that_dies_between_the_indexes_blocks_nobody(store: Path, made: dict[str, str]) -> None:
+    before = (store / LOCKS[0]).read_bytes()
     with podman_holding(store / LOCKS[1], "LOCK_SH"):
         run = subprocess.Popen([*PROGRAM, "add", store, made["new"], "--name", NEW])
-        _wait_until_held(store / LOCKS[0], store / ".cstore-work" / "journal")
+        _wait_until(lambda: (store / LOCKS[0]).read_bytes() != before)
         run.send_signal(signal.SIGKILL)
         run.wait()
     assert (store / ".cstore-work" / "journal").exists()
@@ -148,17 +224,11 @@ def test_a_writer_that_dies_with_its_locks_blocks_nobody(store: Path, made: dict
     assert unfinished(store) == []
 
 
-def _wait_until_held(lock: Path, journal: Path) -> None:
-    """Wait until a writer that has begun holds a lock."""
-    for _ in range(1000):
-        with lock.open("rb+") as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if journal.exists():
-                    return
+def _wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
         time.sleep(0.01)
-    raise AssertionError("nobody took the lock")
 
 
 def test_an_index_is_another_file_afterwards_and_its_lock_the_same(store: Path, made: dict[str, str]) -> None:
