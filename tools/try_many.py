@@ -126,7 +126,7 @@ class Store:
     def writing(self, verb: str, *arguments: str) -> list[str]:
         """Return the arguments of a verb that changes the store."""
         layout = ["--layout", self.layout] if verb == "add" else []
-        wait = ["--wait", str(_WAIT)] if self.publisher and verb != "prune" else []
+        wait = ["--wait", str(_WAIT)] if self.publisher else []
         return [verb, self.location, *arguments, *layout, *wait]
 
     @contextmanager
