@@ -7,6 +7,8 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
+from cstore.index.lock import hash_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -99,6 +101,12 @@ class ReplaceIndex:
     lock_path: str
     data: bytes = field(repr=False)
     lock: bytes = field(repr=False)
+    first: bytes = field(init=False, repr=False, eq=False)
+    """Of the index: the first half of what announces it."""
+
+    @first.default
+    def _first(self) -> bytes:
+        return hash_of(self.data)
 
     @property
     def size(self) -> int:

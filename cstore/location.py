@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError, locked
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cstore.files import Directory
 
-__all__ = ["SCHEME", "StoreFiles", "place_of", "read_files"]
+__all__ = ["SCHEME", "StoreFiles", "marks_of", "place_of", "read_files"]
 
 SCHEME = "cvmfs://"
 """How a location in a CernVM-FS repository begins."""
@@ -43,10 +43,21 @@ class StoreFiles:
     about: bytes | None
     """cstore.json, None where there is none."""
 
-    @property
-    def locked(self) -> tuple[tuple[str, bytes, bytes], ...]:
-        """Each index with its name and its lock."""
-        return ("layers", self.layers, self.layers_lock), ("images", self.images, self.images_lock)
+    marks: tuple[object, ...] = field(default=(), eq=False, repr=False)
+    """What `marks_of` said before they were read."""
+
+
+def marks_of(root: Path) -> tuple[object, ...]:
+    """Return what tells whether a store's small files are those that were read: which files they are and when they last changed."""
+    return tuple(_mark(root / path) for path in (LAYERS_INDEX, LAYERS_LOCK, IMAGES_INDEX, IMAGES_LOCK, ABOUT))
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def place_of(location: Path | str) -> Path:
@@ -79,6 +90,7 @@ def read_files(root: Path) -> StoreFiles:
                 raise StoreError(f"{root}: expected an image store, found a directory without {IMAGES_INDEX}")
             with _reading(layers, f"{root}/{LAYERS_LOCK}"), _reading(images, f"{root}/{IMAGES_LOCK}"):
                 return StoreFiles(
+                    marks=marks_of(root),
                     layers=_bytes(layers, _LAYERS, f"{root}/{LAYERS_INDEX}"),
                     layers_lock=_lock_bytes(layers, LAYERS_LOCK),
                     images=_bytes(images, _IMAGES, f"{root}/{IMAGES_INDEX}"),

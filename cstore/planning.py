@@ -218,21 +218,23 @@ class _Draft:
 
     def _unused(self, top: LayerID | None, wanted: AbstractSet[LayerID], retired: AbstractSet[LayerID]) -> list[LayerID]:
         """Return the layers from this one down that no image and no other layer in use needs any more."""
-        unused: list[LayerID] = []
-        while top is not None and top not in wanted and not self._is_used(top, {*retired, *unused}):
+        unused: dict[LayerID, None] = {}
+        while top is not None and top not in wanted and not self._is_used(top, retired, unused.keys()):
             record = self._store.layer(top)
             if record is None or top in unused:
                 break
-            unused.append(top)
+            unused[top] = None
             top = record.parent
-        return unused
+        return list(unused)
 
-    def _is_used(self, layer: LayerID, retired: AbstractSet[LayerID]) -> bool:
-        for value in self._store.images.mentioning(layer):
+    def _is_used(self, layer: LayerID, *unused: AbstractSet[LayerID]) -> bool:
+        """Whether an image needs a layer, or another layer that is in none of the sets does."""
+        for value in self._store.images.having(layer, "layer", "mapped-layers"):
             edit = self._edited.get(value["id"])
-            if (edit is None or not edit.is_gone) and (value.get("layer") == layer or layer in (value.get("mapped-layers") or ())):
+            if edit is None or not edit.is_gone:
                 return True
-        return any(value.get("parent") == layer and value["id"] not in retired for value in self._store.layers.mentioning(layer))
+        above = {value["id"] for value in self._store.layers.having(layer, "parent")}
+        return any(all(each not in layers for layers in unused) for each in above)
 
 
 def _normalised(name: str) -> str:

@@ -64,11 +64,11 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
         steps += _tree_steps(store, ground, layer, parents)
     steps += [PutSymlink(path=layout.link(ground.links[layer.id]), target=layout.link_target(layer.id)) for layer in outcome.layers]
     steps += [_tar_split_step(layout.tar_split(layer.id), layer) for layer in outcome.layers]
-    if layers is not store.layers or "layers" in store.stale_locks:
+    if layers is not store.layers or store.layers.is_stale:
         steps.append(layers_step(layers))
     for image, items in outcome.big_data.items():
         steps += [file_of(layout.big_data(image, key), data) for key, data in items.items()]
-    if outcome.images is not store.images or "images" in store.stale_locks:
+    if outcome.images is not store.images or store.images.is_stale:
         steps.append(images_step(outcome.images))
     steps += [Remove(path=layout.image(image)) for image in outcome.removed]
     return Delta(tuple(steps))

@@ -13,8 +13,7 @@ from cstore.errors import FormatError, NotFoundError
 from cstore.files import UnreadableError
 from cstore.index.gojson import decode
 from cstore.index.index import Index
-from cstore.index.lock import is_stale
-from cstore.location import place_of, read_files
+from cstore.location import marks_of, place_of, read_files
 from cstore.model.about import About
 from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
@@ -60,8 +59,7 @@ class Store:
     """Whether the store has a file cstore.json: one without is of the direct form."""
     is_new: bool = False
     """Whether there is no store yet."""
-    stale_locks: frozenset[str] = frozenset()
-    """Those of `images` and `layers` whose lock does not announce the index as it is, and has to (spec K2)."""
+    _marks: tuple[object, ...] = field(default=(), repr=False, eq=False)
     _links: dict[LayerID, Link] = field(factory=dict, repr=False, eq=False)
 
     @classmethod
@@ -85,7 +83,7 @@ class Store:
             layers=Index.read("layers", files.layers, files.layers_lock),
             about=About() if files.about is None else About.from_dict(decode(files.about, ABOUT)),
             has_about=files.about is not None,
-            stale_locks=frozenset(name for name, data, lock in files.locked if is_stale(data, lock)),
+            marks=files.marks,
         )
 
     @classmethod
@@ -99,6 +97,10 @@ class Store:
             has_about=False,
             is_new=True,
         )
+
+    def is_current(self) -> bool:
+        """Whether the small files of the store are still those that were read, as far as a file system with exact times tells."""
+        return bool(self._marks) and marks_of(self.root) == self._marks
 
     @property
     def layout(self) -> Layout:
@@ -158,10 +160,8 @@ class Store:
 
     def holder(self, name: str) -> ImageRecord | None:
         """Return the image that has exactly this among its names."""
-        for value in self.images.mentioning(name):
-            image = ImageRecord.from_dict(value, self.images.place(value["id"]))
-            if name in image.names:
-                return image
+        for value in self.images.having(name, "names"):
+            return ImageRecord.from_dict(value, self.images.place(value["id"]))
         return None
 
     def layer(self, layer: LayerID) -> LayerRecord | None:

@@ -5,13 +5,14 @@ import os
 import shutil
 import stat
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import FormatError, StoreError
-from cstore.location import StoreFiles, place_of, read_files
+from cstore.location import StoreFiles, marks_of, place_of, read_files
 from tests.verification.patience import patience
 
 if TYPE_CHECKING:
@@ -48,13 +49,28 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_all_small_files_are_read(root: Path) -> None:
-    assert read_files(root) == StoreFiles(*FILES.values())
+    assert read_files(root) == StoreFiles(b"layers", b"layers lock", b"images", b"images lock", b"about")
 
 
 def test_without_locks_and_cstore_json(root: Path) -> None:
     for name in ("overlay-layers/layers.lock", "overlay-images/images.lock", "cstore.json"):
         (root / name).unlink()
     assert read_files(root) == StoreFiles(b"layers", b"", b"images", b"", None)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_marks_tell_that_a_file_was_replaced_or_written_in_place_or_is_gone(root: Path, name: str) -> None:
+    marks = read_files(root).marks
+    assert marks_of(root) == marks
+    (root / "new").write_bytes(FILES[name])
+    (root / "new").rename(root / name)
+    replaced = marks_of(root)
+    time.sleep(0.02)
+    with (root / name).open("r+b") as file:
+        file.write(b"L")
+    written = marks_of(root)
+    (root / name).unlink()
+    assert len({marks, replaced, written, marks_of(root)}) == 4
 
 
 def test_a_lock_is_read_no_further_than_tells_that_it_is_too_long(root: Path) -> None:

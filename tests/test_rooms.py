@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CODE = Path(__file__).parents[1] / "cstore"
 TESTS = Path(__file__).parent
 ROOMS = [
-    ("errors",),
+    ("errors", "progress"),
     ("model",),
     ("index",),
     ("layer",),

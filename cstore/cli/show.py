@@ -14,9 +14,9 @@ from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.progress import Progress
     from cstore.publish.batch import Receipt
     from cstore.publish.place import Published
-    from cstore.source.fetch import Progress
 
 __all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "size", "step_dict"]
 

@@ -14,7 +14,7 @@ from cstore.cli.junit import as_junit
 from cstore.cli.report import json_line, report_lines, summary
 from cstore.cli.sarif import as_sarif
 from cstore.cli.site import place_at
-from cstore.source.fetch import silent
+from cstore.progress import silent
 from cstore.verification.problem import Reach, printable
 from cstore.verification.store import verify
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from cstore.source.fetch import Progress
+    from cstore.progress import Progress
     from cstore.verification.problem import Problem
 
 __all__ = ["command"]

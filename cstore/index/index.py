@@ -6,7 +6,6 @@ those asked for is decoded. Any other index is read whole once, and its records 
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError
 from cstore.index import lock as locks
 from cstore.index.gojson import decode, encode
+from cstore.index.search import Lines, Parsed, Search, Span, spans_in
 from cstore.model.digest import found
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ EMPTY = b"[]"
 _FIRST = b"[\n"
 _BETWEEN = b",\n"
 _LAST = b"\n]\n"
-_START = b'\n{"id":"'
-_LINE = re.compile(rb'\n{"id":"((?:[^"\\]|\\.)*")')
-_SEARCHES = 8
+_START = b'{"id":"'
 _UNUSUAL = re.compile(rb'[\\<>&]|\xe2\x80|"id":')
 
 
@@ -42,15 +40,21 @@ class Index:
     data: bytes = field(repr=False)
     is_own: bool
     """Whether the bytes are in cstore's own form (spec J7)."""
-    _spans: tuple[tuple[int, int], ...] = field(repr=False)
+    is_stale: bool
+    """Whether its lock announces another state of it, so that the lock has to be written anew (spec K2)."""
+    _spans: tuple[Span, ...] = field(repr=False)
+    """Where each record lies; of an index that its lock announces as one of the own form that is not known."""
     _numbers: dict[str, int] = field(repr=False, eq=False)
-    _lines: dict[bytes, int] = field(factory=dict, repr=False, eq=False)
-    """Where lines of the own form begin, by ID as it stands there: those found so far, and all of them after a few searches."""
+    _search: Search = field(repr=False, eq=False)
 
     @classmethod
     def empty(cls, name: str) -> Index:
         """Return an index without records."""
-        return cls(name, EMPTY, True, (), {})  # noqa: FBT003 - positional for attrs
+        return cls._own(name, EMPTY)
+
+    @classmethod
+    def _own(cls, name: str, data: bytes) -> Index:
+        return cls(name=name, data=data, is_own=True, is_stale=False, spans=(), numbers={}, search=Lines(data))
 
     @classmethod
     def read(cls, name: str, data: bytes, lock: bytes = b"") -> Index:
@@ -64,17 +68,21 @@ class Index:
         Raises:
             FormatError: it is no JSON array of objects with an ID each, or an ID stands there twice.
         """
-        if locks.is_own(data, lock):
-            return cls(name, data, True, (), {})  # noqa: FBT003 - positional for attrs
+        told = locks.told(data, lock)
+        # Anybody can write the lock that vouches for an index.
+        if told is locks.Told.OWN and (data == EMPTY or (data[:2] == _FIRST and data[-3:] == _LAST)):
+            return cls._own(name, data)
         values = decode(data, f"{name}.json")
         if not isinstance(values, list):
             raise FormatError(f"{name}.json", f"expected an array, found {found(values)}")
         numbers = cls._numbered(name, values)
         try:
-            spans = tuple(_spans(data))
-            return cls(name, data, _has_own_form(data, spans, values), spans, numbers)
+            spans = tuple(spans_in(data))
+            is_own = _has_own_form(data, spans, values)
         except RecursionError:
             raise FormatError(f"{name}.json", "expected records of fewer levels") from None
+        search = Lines(data) if is_own else Parsed(lambda: decode(data, f"{name}.json"), numbers, spans)  # type: ignore[arg-type, return-value]
+        return cls(name=name, data=data, is_own=is_own, is_stale=told is locks.Told.STALE, spans=spans, numbers=numbers, search=search)
 
     @staticmethod
     def _numbered(name: str, values: Sequence[object]) -> dict[str, int]:
@@ -96,39 +104,36 @@ class Index:
 
     def raw(self, identity: str) -> bytes | None:
         """Return the bytes of a record, None where there is none with this ID."""
-        span = self._span(identity)
+        span = self._search.span(identity)
         return self.data[span[0] : span[1]] if span else None
 
     def get(self, identity: str) -> dict[str, Any] | None:
         """Return a record decoded, None where there is none with this ID."""
         raw = self.raw(identity)
-        return None if raw is None else self._object(raw, identity)
+        return None if raw is None else self._object(raw, f"{self.name}[{identity}]")
 
     def place(self, identity: str) -> str:
         """Return what errors call the record of this ID: `layers[3]`, or `layers[ID]` where counting would cost a reading."""
         return f"{self.name}[{self._numbers.get(identity, identity)}]"
 
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each record decoded, with its place."""
+        """Yield each record decoded, with its place; those of the own form one at a time."""
+        if self.is_own:
+            places = ((f"{self.name}[{number}]", raw) for number, raw in enumerate(self._lines()))
+            return ((place, self._object(raw, place)) for place, raw in places)
         values: Any = decode(self.data, f"{self.name}.json")
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-            # Anybody can write the lock that vouches for an index.
-            raise FormatError(f"{self.name}.json", f"expected an array of objects, found {found(values)}")
         return ((f"{self.name}[{number}]", value) for number, value in enumerate(values))
 
     def mentioning(self, text: str) -> Iterator[dict[str, Any]]:
         """Yield the records in which this text stands as a string of its own, decoded, in order."""
-        if not self.is_own:
-            for _, value in self.all():
-                if _mentions(value, text):
-                    yield value
-            return
-        token = _token(text)
-        position = self.data.find(token) if token else -1
-        while position >= 0:
-            start, end = self._line(position)
-            yield self._object(self.data[start:end], f"at byte {start}")
-            position = self.data.find(token, end)
+        return (self._object(self.data[start:end], f"{self.name}[at byte {start}]") for start, end in self._search.mentioning(text))
+
+    def having(self, text: str, *members: str) -> Iterator[dict[str, Any]]:
+        """Yield the records of which one of these members is this text, or an array that holds it, decoded, in order."""
+        for start, end in self._search.having(text, members):
+            value = self._object(self.data[start:end], f"{self.name}[at byte {start}]")
+            if any(held == text or (isinstance(held, list) and text in held) for held in map(value.get, members)):
+                yield value
 
     def edited(self, changed: Mapping[str, bytes | None], added: Sequence[bytes] = ()) -> Index:
         """Return the index with some records replaced, dropped (None) or added at the end.
@@ -142,7 +147,7 @@ class Index:
             return self
         spans = {}
         for identity in changed:
-            span = self._span(identity)
+            span = self._search.span(identity)
             if span is None:
                 raise FormatError(self.name, f"expected a record with the ID {found(identity)}, found none")
             spans[span] = identity
@@ -151,53 +156,39 @@ class Index:
         else:
             records = (changed[spans[span]] if span in spans else self.data[span[0] : span[1]] for span in self._spans)
             kept = [record for record in records if record is not None]
-        return self._joined([*kept, *added])
+        data = own_form([*kept, *added])
+        return Index._own(self.name, data) if self.is_own else Index.read(self.name, data)
 
-    def _joined(self, pieces: Sequence[bytes]) -> Index:
-        data = own_form(pieces)
-        if self.is_own:
-            return Index(self.name, data, True, (), {})  # noqa: FBT003 - positional for attrs
-        return Index.read(self.name, data)
-
-    def _pieces(self, changed: Mapping[str, bytes | None], spans: Mapping[tuple[int, int], str]) -> list[bytes]:
+    def _pieces(self, changed: Mapping[str, bytes | None], spans: Mapping[Span, str]) -> list[bytes | memoryview]:
         """Return the lines of an index of the own form, changed, with unchanged neighbours in one piece."""
-        pieces = []
+        pieces: list[bytes | memoryview] = []
+        data = memoryview(self.data)
         position = len(_FIRST)
         for start, end in sorted(spans):
             if start > position:
-                pieces.append(self.data[position : start - len(_BETWEEN)])
+                pieces.append(data[position : start - len(_BETWEEN)])
             replacement = changed[spans[start, end]]
             if replacement is not None:
                 pieces.append(replacement)
             position = end + len(_BETWEEN)
-        rest = self.data[position : -len(_LAST)]
+        rest = data[position : -len(_LAST)]
         return [*pieces, rest] if rest else pieces
 
-    def _span(self, identity: str) -> tuple[int, int] | None:
-        if not self.is_own:
-            number = self._numbers.get(identity)
-            return None if number is None else self._spans[number]
-        token = _token(identity)
-        position = self._line_of(token[1:]) if token else -1
-        return None if position < 0 else self._line(position + 1)
+    def _lines(self) -> Iterator[bytes]:
+        """Yield the records of an index of the own form."""
+        if self.data == EMPTY:
+            return
+        start = len(_FIRST)
+        while (end := self.data.find(_BETWEEN, start)) >= 0:
+            yield self.data[start:end]
+            start = end + len(_BETWEEN)
+        yield self.data[start : -len(_LAST)]
 
-    def _line_of(self, token: bytes) -> int:
-        """Return where the line of an ID begins; after a few searches through all bytes, one pass finds all lines."""
-        if len(self._lines) < _SEARCHES and token not in self._lines:
-            self._lines[token] = self.data.find(_START + token)
-            if len(self._lines) == _SEARCHES:
-                self._lines.update((match[1], match.start()) for match in _LINE.finditer(self.data))
-        return self._lines.get(token, -1)
-
-    def _line(self, position: int) -> tuple[int, int]:
-        start = self.data.rfind(b"\n", 0, position) + 1
-        end = self.data.find(b"\n", position)
-        return start, end - 1 if self.data[end - 1 : end] == b"," else end
-
-    def _object(self, raw: bytes, where: str) -> dict[str, Any]:
-        value = decode(raw, f"{self.name}[{where}]")
+    @staticmethod
+    def _object(raw: bytes, where: str) -> dict[str, Any]:
+        value = decode(raw, where)
         if not isinstance(value, dict) or not isinstance(value.get("id"), str):
-            raise FormatError(f"{self.name}[{where}]", f"expected an object with an ID, found {found(value)}")
+            raise FormatError(where, f"expected an object with an ID, found {found(value)}")
         return value
 
 
@@ -208,36 +199,15 @@ def records_in(data: bytes) -> list[bytes]:
         FormatError: the records are too deep, or hold text that is no UTF-8.
     """
     try:
-        return [data[start:end] for start, end in _spans(data)]
+        return [data[start:end] for start, end in spans_in(data)]
     except (RecursionError, UnicodeDecodeError):
         raise FormatError("", "expected records of fewer levels, in UTF-8") from None
 
 
-def own_form(records: Sequence[bytes]) -> bytes:
+def own_form(records: Sequence[bytes | memoryview]) -> bytes:
     """Return an index with these records, a line each (spec J7)."""
-    return _FIRST + _BETWEEN.join(records) + _LAST if records else EMPTY
-
-
-def _spans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the elements of a JSON array begin and end; the array must be sound."""
-    text = data.decode()
-    is_ascii = len(text) == len(data)
-    decoder = json.JSONDecoder()
-    position, offset, counted = text.index("[") + 1, 0, 0
-    while True:
-        while text[position] in " \t\r\n,":
-            position += 1
-        if text[position] == "]":
-            return
-        _, end = decoder.raw_decode(text, position)
-        if is_ascii:
-            yield position, end
-        else:
-            offset += len(text[counted:position].encode())
-            length = len(text[position:end].encode())
-            yield offset, offset + length
-            offset, counted = offset + length, end
-        position = end
+    parts = [part for record in records for part in (_BETWEEN, record)]
+    return b"".join([_FIRST, *parts[1:], _LAST]) if records else EMPTY
 
 
 def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterable[object]) -> bool:
@@ -248,26 +218,8 @@ def _has_own_form(data: bytes, spans: Sequence[tuple[int, int]], values: Iterabl
         return False
     between = all(data[end:start] == _BETWEEN for (_, end), (start, _) in pairwise(spans))
     return between and all(
-        data[start : start + 7] == _START[1:]
+        data[start : start + 7] == _START
         and data.find(b"\n", start, end) < 0
         and (not _UNUSUAL.search(data, start + 7, end) or encode(value) == data[start:end])
         for (start, end), value in zip(spans, values, strict=True)
     )
-
-
-def _mentions(value: object, text: str) -> bool:
-    left = [value]
-    while left:
-        item = left.pop()
-        if item == text:
-            return True
-        left += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-    return False
-
-
-def _token(text: str) -> bytes:
-    """Return a text as it stands in an index of the own form; empty where it cannot stand in one."""
-    try:
-        return encode(text)
-    except FormatError:
-        return b""

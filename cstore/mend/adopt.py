@@ -133,11 +133,11 @@ class _Plan:
         for layer in self.new.values():
             yield from self._tree_steps(layer, measures.get(layer.id))
         yield from (PutSymlink(path=layout.link(self.ground.links[layer]), target=layout.link_target(layer)) for layer in self.new)
-        if layers is not store.layers or "layers" in store.stale_locks:
+        if layers is not store.layers or store.layers.is_stale:
             yield layers_step(layers)
         for image in findings.images:
             yield from (file_of(layout.big_data(image.listed.id, key), data) for key, data in _big_data(image).items())
-        if images is not store.images or "images" in store.stale_locks:
+        if images is not store.images or store.images.is_stale:
             yield images_step(images)
 
     def _about_steps(self, findings: Findings) -> Iterator[Step]:

@@ -17,7 +17,7 @@ from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields
 from cstore.model.layout import IMAGES_INDEX, big_data_file
 from cstore.model.manifest import Config, Descriptor, Manifest
-from cstore.source.fetch import Progress, silent
+from cstore.progress import Progress, silent
 from cstore.source.files import LARGEST_DOCUMENT
 
 if TYPE_CHECKING:

@@ -16,17 +16,17 @@ from cstore.mend.converter import Converter, Origin
 from cstore.mend.remarks import remarks_on
 from cstore.model.about import About
 from cstore.model.platform import Platform
+from cstore.progress import silent
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.find import find_place
 from cstore.publish.place import Published
-from cstore.source.fetch import silent
 from cstore.store import Store
 
 if TYPE_CHECKING:
     from cstore.delta import Delta
     from cstore.mend.listed import LeftImage
+    from cstore.progress import Progress
     from cstore.publish.place import Place
-    from cstore.source.fetch import Progress
 
 __all__ = ["Adopted", "AdoptedImage", "Adoption", "adopt"]
 

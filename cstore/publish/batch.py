@@ -18,17 +18,18 @@ from cstore.model.about import About
 from cstore.model.platform import Platform
 from cstore.model.reference import Reference
 from cstore.planning import Add, Change, Drop, Tag, plan
+from cstore.progress import silent
 from cstore.publish.find import find_place
 from cstore.publish.place import Place, Published
 from cstore.source import open_source
-from cstore.source.fetch import Fetcher, silent
+from cstore.source.fetch import Fetcher
 from cstore.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.model.layout import Form
-    from cstore.source.fetch import Progress
+    from cstore.progress import Progress
     from cstore.source.image import SourceImage
 
 __all__ = ["Batch", "Receipt", "publishing"]
@@ -102,6 +103,7 @@ class Batch:
         self._today = today or dt.datetime.now(tz=dt.UTC).date()
         self._changes: list[Change] = []
         self._fetcher = Fetcher(progress)
+        self._store: Store | None = None
         self._opened = ExitStack()
         self._opened.callback(self._fetcher.close)
         self.receipt: Receipt | None = None
@@ -199,6 +201,12 @@ class Batch:
             self._opened.close()
 
     def _read(self) -> Store:
+        """Return the store as it is now; one that has not changed since it was read is not read again."""
+        if self._store is None or not self._place.is_current(self._store):
+            self._store = self._opened_store()
+        return self._store
+
+    def _opened_store(self) -> Store:
         root = self._place.root
         if any(isinstance(change, Add) for change in self._changes) and self._place.is_vacant():
             return Store.new(root, About(form=self._form or self._place.form))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from cstore.progress import Progress
     from cstore.publish.repository import Repository
-    from cstore.source.fetch import Progress
 
 __all__ = ["Carried", "Carrier", "MovedOnError", "Target"]
 

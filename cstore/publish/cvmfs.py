@@ -16,6 +16,7 @@ from cstore.errors import PublishError, StoreError
 from cstore.layer.names import is_reserved
 from cstore.location import SCHEME
 from cstore.model.layout import ABOUT, CATALOG, IMAGES_INDEX, Form
+from cstore.progress import Progress, silent
 from cstore.publish.carrier import Carried, Carrier, MovedOnError, Target
 from cstore.publish.gateway import GatewayCarrier
 from cstore.publish.locks import everybodys
@@ -24,12 +25,13 @@ from cstore.publish.place import Published
 from cstore.publish.program import BusyError
 from cstore.publish.refusals import refuse_links_to_reserved, refuse_reserved, refuse_xattrs
 from cstore.publish.repository import Moment, Repository, Site
-from cstore.source.fetch import Progress, silent
 from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cstore.store import Store
 
 __all__ = ["CvmfsPlace", "parse_location"]
 
@@ -96,6 +98,11 @@ class CvmfsPlace:
             return True
         there = {place.name for place in self.root.iterdir()} if self.root.is_dir() else {""}
         return there <= _BEGUN and not (self.root / IMAGES_INDEX).exists()
+
+    @staticmethod
+    def is_current(_store: Store) -> bool:
+        """No: times in a repository are those of publishing, and a client may show another revision at any moment."""
+        return False
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
         """Publish what `plan` returns in one revision; with nothing to do, CernVM-FS is not called at all.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
 from cstore.model.layout import WORK, WORK_LOCK
+from cstore.progress import Progress, silent
 from cstore.publish.journal import Journal, clear, recover
 from cstore.publish.locks import exclusive, take
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
-from cstore.source.fetch import Progress, silent
 from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ It lies in the store's work directory with the former versions of the files that
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from contextlib import suppress
@@ -16,6 +15,7 @@ from attrs import asdict, frozen
 from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
 from cstore.errors import FormatError, PublishError
 from cstore.index.gojson import decode, encode
+from cstore.index.lock import hash_of
 from cstore.model.fields import Fields, text
 from cstore.model.layout import WORK, WORK_LOCK
 from cstore.publish.writer import delete
@@ -67,7 +67,7 @@ class Journal:
         locks = {step.lock_path: step.lock.hex() for step in indexes}
         files = [step for step in delta if isinstance(step, PutFile)]
         decisive = indexes[-1] if indexes else files[-1] if files else None
-        data = decisive.data if isinstance(decisive, ReplaceIndex) else decisive.open().read() if decisive else b""
+        told = decisive.first if isinstance(decisive, ReplaceIndex) else hash_of(decisive.open().read() if decisive else b"")
         above = {path[: match.start()] for path in [*written, *locks] for match in re.finditer("/", path)}
         old_locks = {path: (root / path).read_bytes().hex() for path in locks if (root / path).exists()}
         known = {*replaced, *old_locks}
@@ -78,7 +78,7 @@ class Journal:
             old_locks=old_locks,
             new_locks=locks,
             decisive=decisive.path if decisive else "",
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=told.hex(),
             directories=tuple(sorted(path for path in above if not os.path.lexists(root / path))),
         )
 
@@ -124,7 +124,7 @@ class Journal:
     def took_effect(self, root: Path) -> bool:
         """Whether the decisive file has its new content."""
         try:
-            return bool(self.decisive) and hashlib.sha256((root / self.decisive).read_bytes()).hexdigest() == self.sha256
+            return bool(self.decisive) and hash_of((root / self.decisive).read_bytes()).hex() == self.sha256
         except OSError:
             return False
 

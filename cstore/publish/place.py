@@ -9,9 +9,9 @@ from attrs import frozen
 
 from cstore.errors import StoreError
 from cstore.model.layout import Form
+from cstore.progress import Progress, silent
 from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, writing
 from cstore.publish.owners import Owners
-from cstore.source.fetch import Progress, silent
 from cstore.verification.touched import refuse_unsound
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cstore.delta import Delta
+    from cstore.store import Store
 
 __all__ = ["DirectoryPlace", "Place", "Published"]
 
@@ -69,6 +70,10 @@ class Place(Protocol):
 
     def is_vacant(self) -> bool:
         """Whether a store can be made here."""
+        ...
+
+    def is_current(self, store: Store) -> bool:
+        """Whether a reading of the store is known to be what is there still."""
         ...
 
     def check(self, delta: Delta) -> None:
@@ -122,6 +127,10 @@ class DirectoryPlace:
     def is_vacant(self) -> bool:
         """Whether nothing is there, or an empty directory."""
         return is_vacant(self.root)
+
+    def is_current(self, store: Store) -> bool:
+        """Whether no file that was read has changed."""
+        return store.is_current()
 
     def check(self, delta: Delta) -> None:
         """See that there is room for a delta, and that it would not stop every reader.

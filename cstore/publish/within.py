@@ -10,16 +10,17 @@ from attrs import frozen
 from cstore.delta import PutTree
 from cstore.errors import PublishError
 from cstore.model.layout import Form
+from cstore.progress import Progress, silent
 from cstore.publish.directory import apply, is_vacant
 from cstore.publish.owners import Owners
 from cstore.publish.place import Published
 from cstore.publish.refusals import refuse_reserved, refuse_xattrs
-from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.delta import Delta
+    from cstore.store import Store
 
 __all__ = ["TransactionPlace", "within"]
 
@@ -54,6 +55,11 @@ class TransactionPlace:
     def is_vacant(self) -> bool:
         """Whether nothing is there, or an empty directory."""
         return is_vacant(self.root)
+
+    @staticmethod
+    def is_current(store: Store) -> bool:
+        """Whether no file that was read has changed."""
+        return store.is_current()
 
     def publish(self, plan: Callable[[], Delta]) -> Published:
         """Carry out a delta in the transaction; nothing is published before the caller does.

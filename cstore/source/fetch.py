@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 from attrs import frozen
@@ -14,9 +13,10 @@ from cstore.layer.scan import scan
 from cstore.layer.tar import TarReader
 from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
+from cstore.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.layer.entry import Entry
     from cstore.layer.scan import Scan
@@ -27,17 +27,7 @@ if TYPE_CHECKING:
     from cstore.source.image import SourceImage
     from cstore.store import Store
 
-__all__ = ["FetchedLayer", "Fetcher", "Progress", "silent"]
-
-
-Progress = Callable[[str, str, int], Callable[[int], object]]
-"""Is told how long works go on: it is called with the work, its subject and the bytes in all, and what it returns with the bytes of
-each step."""
-
-
-def silent(_work: str, _subject: str, _total: int) -> Callable[[int], object]:
-    """Tell nobody how a work goes on."""
-    return lambda _size: None
+__all__ = ["FetchedLayer", "Fetcher"]
 
 
 @frozen(kw_only=True)

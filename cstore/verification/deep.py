@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.layer.entry import Entry
-    from cstore.source.fetch import Progress
+    from cstore.progress import Progress
     from cstore.verification.overlay import Overlay
     from cstore.verification.problem import Problem
     from cstore.verification.survey import Survey

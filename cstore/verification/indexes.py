@@ -61,7 +61,7 @@ def check_lock(directory: Directory, name: str, index: bytes) -> Iterator[Proble
         return
     if len(held) < locks.LENGTH:
         yield problem("V74", path, path, f"expected {locks.LENGTH} bytes, found {len(held)}")
-    elif locks.is_stale(index, held[: locks.LENGTH]):
+    elif locks.told(index, held[: locks.LENGTH]) is locks.Told.STALE:
         yield problem("V75", path, path, "expected the lock of its index as it is, found that of another state")
 
 

@@ -11,7 +11,7 @@ from cstore.errors import FormatError, NotFoundError
 from cstore.location import place_of
 from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.model.reference import Reference
-from cstore.source.fetch import Progress, silent
+from cstore.progress import Progress, silent
 from cstore.verification import indexes
 from cstore.verification.agreement import Agreement
 from cstore.verification.catalogs import check_catalogs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cstore.delta import ReplaceIndex
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_delta", "refuse_unsound"]
 
 _LARGEST_INDEX = 1 << 30
+_SEARCHES = 8
 
 
 def refuse_unsound(delta: Delta, root: Path) -> None:
@@ -70,7 +72,7 @@ def check_delta(delta: Delta, old: Callable[[str], bytes]) -> Iterator[Problem]:
 def _check_lock(step: ReplaceIndex) -> Iterator[Problem]:
     if len(step.lock) != locks.LENGTH:
         yield problem("V74", step.lock_path, step.lock_path, f"expected {locks.LENGTH} bytes, found {len(step.lock)}")
-    elif step.lock not in [locks.announcement(step.data, own=own) for own in (True, False)]:
+    elif step.lock not in [locks.announced(step.first, own=own) for own in (True, False)]:
         yield problem("V75", step.lock_path, step.lock_path, "expected the lock of its index, found another")
 
 
@@ -84,13 +86,14 @@ def _check_index(step: ReplaceIndex, old: bytes) -> Iterator[Problem]:
         for layer in read_layers(values):
             yield from [wrong(layer, step.path)] if isinstance(layer, Wrong) else check_layer_record(layer)
         return
+    names = _Names(step.data)
     for image in read_images(values):
         if isinstance(image, Wrong):
             yield wrong(image, step.path)
             continue
         yield from check_image_record(image)
         for name in image.names:
-            if _is_shared(step.data, name):
+            if names.is_shared(name):
                 yield problem("V3", f"image {image.id}", step.path, f'expected "{name}" at one image, found it at several')
 
 
@@ -100,10 +103,13 @@ def _changed(old: bytes, new: bytes) -> list[object]:
     Raises:
         ValueError: it is no array in JSON.
     """
-    lines = {line.rstrip(b",") for line in old.splitlines()}
     try:
         if new[:2] == b"[\n" and new[-3:] == b"\n]\n":
-            return [decoded(line) for line in (line.rstrip(b",") for line in new[2:-3].split(b"\n")) if line not in lines]
+            start, old_end, new_end = _differing(old, new)
+            known = {line.rstrip(b",") for line in old[start:old_end].splitlines()}
+            region = new[max(start, 2) : min(new_end, len(new) - 3)].removesuffix(b"\n")
+            lines = (line.rstrip(b",") for line in region.split(b"\n") if region)
+            return [decoded(line) for line in lines if line not in known]
     except ValueError:
         # Not each record is a line of its own.
         pass
@@ -113,11 +119,43 @@ def _changed(old: bytes, new: bytes) -> list[object]:
     return values
 
 
-def _is_shared(data: bytes, name: str) -> bool:
-    """Whether several images have a name."""
-    token = encode(name)
-    if data.count(token) == 1:
-        return False
-    values = decoded(data)
-    images = read_images(values if isinstance(values, list) else [])
-    return sum(not isinstance(image, Wrong) and name in image.names for image in images) > 1
+def _differing(old: bytes, new: bytes) -> tuple[int, int, int]:
+    """Return the first byte of the first line in which two indexes differ, and where the lines after the last such begin in each."""
+    shortest = min(len(old), len(new))
+    start = old.rfind(b"\n", 0, _common(shortest, lambda count: old.startswith(new[:count]))) + 1
+    after = _common(shortest - start, lambda count: old.endswith(new[len(new) - count :]))
+    line = new.find(b"\n", len(new) - after)
+    left = len(new) - line - 1 if line >= 0 else 0
+    return start, len(old) - left, len(new) - left
+
+
+def _common(most: int, is_common: Callable[[int], bool]) -> int:
+    """Return the largest count, up to `most`, for which that many bytes are common."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if is_common(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+class _Names:
+    """Which names several images of an index have: a few are looked for in its bytes, for more all are read once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._asked = 0
+        self._holders: Counter[str] | None = None
+
+    def is_shared(self, name: str) -> bool:
+        """Whether several images have a name."""
+        self._asked += 1
+        if self._asked <= _SEARCHES and self._data.count(encode(name)) == 1:
+            return False
+        if self._holders is None:
+            values = decoded(self._data)
+            images = read_images(values if isinstance(values, list) else [])
+            self._holders = Counter(name for image in images if not isinstance(image, Wrong) for name in set(image.names))
+        return self._holders[name] > 1

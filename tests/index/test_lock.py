@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from cstore.index.lock import LENGTH, announcement, is_own
+from cstore.index.lock import LENGTH, Told, announcement, told
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -21,16 +21,18 @@ def test_a_lock_changes_with_its_index_and_tells_its_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("index", "lock", "own"),
+    ("index", "lock", "what"),
     [
-        pytest.param(b"[]", announcement(b"[]", own=True), True, id="this index, own form"),
-        pytest.param(b"[]", announcement(b"[]", own=False), False, id="this index, another form"),
-        pytest.param(b"[ ]", announcement(b"[]", own=True), False, id="another index"),
-        pytest.param(b"[]", announcement(b"[]", own=True) + b"\0", False, id="a byte too many"),
-        pytest.param(b"[]", announcement(b"[]", own=True)[:-1], False, id="a byte too few"),
-        pytest.param(b"[]", bytes(64), False, id="podman's bytes"),
-        pytest.param(b"[]", b"", False, id="empty"),
+        pytest.param(b"[]", announcement(b"[]", own=True), Told.OWN, id="this index, own form"),
+        pytest.param(b"[]", announcement(b"[]", own=False), Told.FOREIGN, id="this index, another form"),
+        pytest.param(b"[ ]", announcement(b"[]", own=True), Told.STALE, id="another index"),
+        pytest.param(b"[ ]", announcement(b"[]", own=False), Told.STALE, id="another index, another form"),
+        pytest.param(b"[]", announcement(b"[]", own=True) + b"\0", Told.NOTHING, id="a byte too many"),
+        pytest.param(b"[]", announcement(b"[]", own=True)[:-1], Told.NOTHING, id="a byte too few"),
+        pytest.param(b"[]", bytes(64), Told.NOTHING, id="podman's bytes"),
+        pytest.param(b"[]", hashlib.sha256(b"[]").digest() + bytes(32), Told.NOTHING, id="the index, without the second half"),
+        pytest.param(b"[]", b"", Told.NOTHING, id="empty"),
     ],
 )
-def test_which_lock_announces_an_index_of_the_own_form(index: bytes, lock: bytes, own: bool) -> None:  # noqa: FBT001 - a column
-    assert is_own(index, lock) is own
+def test_what_a_lock_tells_of_an_index(index: bytes, lock: bytes, what: Told) -> None:
+    assert told(index, lock) is what

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve, frozen
 
+from cstore.progress import silent
 from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.repository import Repository, Site
-from cstore.source.fetch import silent
 from tests.images import file, tar
 from tests.publish.stores import DAY
 from tools.cvmfs_standin.harness import COMMAND, standin
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cstore.delta import Delta
+    from cstore.progress import Progress
     from cstore.publish.batch import Receipt
     from cstore.publish.place import Published
-    from cstore.source.fetch import Progress
     from tools.cvmfs_standin.harness import Standin
 
 NAME = "r.example.org"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from cstore.source.fetch import Progress
+    from cstore.progress import Progress
 
     Told = tuple[list[tuple[str, ...]], list[tuple[str, ...]], list[str]]
 

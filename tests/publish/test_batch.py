@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cstore.source.fetch import Progress
+    from cstore.progress import Progress
 
 EACH_FORM = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.value)
 

@@ -10,9 +10,9 @@ import pytest
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
 from cstore.errors import ContentError, PublishError, SourceError
+from cstore.progress import silent
 from cstore.publish.batch import Batch
 from cstore.publish.carrier import Carrier, MovedOnError, Target
-from cstore.source.fetch import silent
 from tests.images import Image, directory, file, hardlink, symlink, tar, write_layout
 from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine, when_streaming
 from tests.publish.soundness import names, problems, unfinished

@@ -8,8 +8,9 @@ import pytest
 from cstore.errors import ContentError, SourceError, StoreError
 from cstore.model.about import About
 from cstore.model.platform import Platform
+from cstore.progress import silent
 from cstore.source import open_source
-from cstore.source.fetch import Fetcher, silent
+from cstore.source.fetch import Fetcher
 from cstore.store import Store
 from tests.images import Image, directory, file, opaque, tar, write_layout
 
