@@ -9,8 +9,8 @@ import click
 from cstore.cli import show
 from cstore.cli.site import place_at
 from cstore.pruning import unreferenced
-from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.owners import Owners
+from cstore.publish.place import DirectoryPlace
 from cstore.store import Store
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(location: str, *, as_json: bool) -> None:
         "retired": len(unreferenced(store)),
         "layout": store.about.form.value,
         # In a repository the owner of the store's directory says nothing of its layers.
-        "owners": str(place.owners if isinstance(place, CvmfsPlace) else Owners.there(place.root)),
+        "owners": str(Owners.there(place.root) if isinstance(place, DirectoryPlace) else place.owners),
     }
     if as_json:
         click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))

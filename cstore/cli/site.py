@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from cstore.location import SCHEME
-from cstore.publish.cvmfs import CvmfsPlace
+from cstore.progress import Progress, silent
 from cstore.publish.find import find_place
-from cstore.publish.repository import Site
-from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +51,26 @@ def place_at(location: str, progress: Progress = silent, revision: Revision | No
         UsageError: options for a revision, where there are none, or a message without a name; the environment names no program.
         StoreError: this machine publishes no such repository, or the location has another scheme.
     """
-    moved: dict[str, Any] = {name: Path(os.environ[variable]) for name, variable in _VARIABLES.items() if variable in os.environ}
-    if _COMMAND in os.environ and location.startswith(SCHEME):
-        moved["command"] = _program(os.environ[_COMMAND])
-    place = find_place(location, progress, Site(**moved))
-    if revision is None or revision == Revision():
-        return place
-    if not isinstance(place, CvmfsPlace):
+    if location.startswith(SCHEME):
+        return _place_in_repository(location, progress, revision or Revision())
+    place = find_place(location, progress)
+    if revision not in (None, Revision()):
         raise click.UsageError("--wait, --tag, --message, --xattrs and --skip-reserved are for a LOCATION in CernVM-FS")
+    return place
+
+
+def _place_in_repository(location: str, progress: Progress, revision: Revision) -> Place:
+    # A plain directory needs nothing of all that, which takes its time.
+    from cstore.publish.cvmfs import CvmfsPlace, parse_location  # noqa: PLC0415
+    from cstore.publish.repository import Site  # noqa: PLC0415
+
+    moved: dict[str, Any] = {name: Path(os.environ[variable]) for name, variable in _VARIABLES.items() if variable in os.environ}
+    if _COMMAND in os.environ:
+        moved["command"] = _program(os.environ[_COMMAND])
+    repository, path = parse_location(location, Site(**moved))
     if revision.message and not revision.tag:
         raise click.UsageError("--message tells what a named revision is, so it takes --tag")
-    return evolve(place, **asdict(revision))
+    return CvmfsPlace(repository=repository, path=path, progress=progress, **asdict(revision))
 
 
 def _program(text: str) -> tuple[str, ...]:

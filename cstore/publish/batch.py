@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform as machine
+import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -21,8 +20,6 @@ from cstore.planning import Add, Change, Drop, Tag, plan
 from cstore.progress import silent
 from cstore.publish.find import find_place
 from cstore.publish.place import Place, Published
-from cstore.source import open_source
-from cstore.source.fetch import Fetcher
 from cstore.store import Store
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
 
     from cstore.model.layout import Form
     from cstore.progress import Progress
+    from cstore.source.fetch import Fetcher
     from cstore.source.image import SourceImage
 
 __all__ = ["Batch", "Receipt", "publishing"]
@@ -99,13 +97,13 @@ class Batch:
         self._place = find_place(location, progress) if isinstance(location, Path | str) else location
         self._form = form
         self._asked = Platform.parse(platform) if platform else None
-        self._platform = self._asked or Platform.of_machine(machine.machine())
+        self._platform = self._asked or Platform.of_machine(os.uname().machine)
         self._today = today or dt.datetime.now(tz=dt.UTC).date()
         self._changes: list[Change] = []
-        self._fetcher = Fetcher(progress)
+        self._progress = progress
+        self._made: Fetcher | None = None
         self._store: Store | None = None
         self._opened = ExitStack()
-        self._opened.callback(self._fetcher.close)
         self.receipt: Receipt | None = None
         """What was published; None before that."""
 
@@ -121,6 +119,9 @@ class Batch:
             ContentError: its manifest or config is not what its digest says.
             FormatError: its manifest, config or name is malformed.
         """
+        # Other changes need no source, and importing this takes its time.
+        from cstore.source import open_source  # noqa: PLC0415
+
         wanted = () if name is None else (Reference.parse(name),)
         image = open_source(source, self._platform, asked=self._asked is not None)
         self._opened.callback(image.close)
@@ -152,10 +153,20 @@ class Batch:
         adds = [change for change in self._changes if isinstance(change, Add)]
         for change in adds:
             self._fetch(change.image, store)
-        layers = self._fetcher.layers
+        layers = self._fetcher.layers if adds else {}
         lacking = [layers[layer] for change in adds for layer in change.image.chain if store.lacks(layer)]
         ground = store.ground({layer.id: layer.parent for layer in lacking}, [change.image.id for change in adds])
         return plan(store, self._changes, layers, ground, self._today)
+
+    @property
+    def _fetcher(self) -> Fetcher:
+        """What reads layers; a change that adds nothing needs no such thing."""
+        if self._made is None:
+            from cstore.source.fetch import Fetcher  # noqa: PLC0415
+
+            self._made = Fetcher(self._progress)
+            self._opened.callback(self._made.close)
+        return self._made
 
     def _fetch(self, image: SourceImage, store: Store) -> None:
         try:
@@ -163,6 +174,8 @@ class Batch:
         except OSError as error:
             if error.filename is not None:
                 raise
+            from tempfile import gettempdir  # noqa: PLC0415
+
             # What a layer's tar-split needs is kept in a file without a name.
             raise PublishError(f"{gettempdir()}: expected to keep what layers need meanwhile, found: {error.strerror}") from None
 
@@ -219,7 +232,7 @@ class Batch:
         delta, owners = published.delta, self._place.owners
         trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
         chains = {change.image.id: change.image.chain for change in self._changes if isinstance(change, Add)}
-        scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees]
+        scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees] if trees else []
         lost = [scan.xattrs if not self._place.keeps_xattrs else 0 if owners.as_in_image else scan.privileged_xattrs for scan in scans]
         return Receipt(
             delta=delta,

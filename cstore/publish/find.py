@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cstore.location import SCHEME, place_of
-from cstore.publish.cvmfs import CvmfsPlace, parse_location
+from cstore.progress import Progress, silent
 from cstore.publish.place import DirectoryPlace, Place
-from cstore.publish.repository import Site
-from cstore.source.fetch import Progress, silent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cstore.publish.repository import Site
 
 __all__ = ["find_place"]
 
@@ -28,6 +28,10 @@ def find_place(location: Path | str, progress: Progress = silent, site: Site | N
         StoreError: this machine publishes no such repository, or the location has another scheme.
     """
     if str(location).startswith(SCHEME):
+        # A plain directory needs nothing of all that, which takes its time.
+        from cstore.publish.cvmfs import CvmfsPlace, parse_location  # noqa: PLC0415
+        from cstore.publish.repository import Site  # noqa: PLC0415
+
         repository, path = parse_location(str(location), site or Site())
         return CvmfsPlace(repository=repository, path=path, progress=progress)
     return DirectoryPlace(place_of(location), progress)

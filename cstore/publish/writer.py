@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 from attrs import frozen
 
 from cstore.errors import PublishError
-from cstore.publish.tree import write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +121,9 @@ class Writer:
         self._move(new, step.path)
 
     def _write_diff(self, step: PutTree, diff: Path, advance: Callable[[int], object]) -> None:
+        # Most changes write no tree, and importing this takes its time.
+        from cstore.publish.tree import write_tree  # noqa: PLC0415
+
         diff.mkdir()
         top = os.open(diff, os.O_RDONLY | os.O_DIRECTORY)
         try:
