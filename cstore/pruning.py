@@ -8,24 +8,22 @@ from cstore.steps import pruning
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cstore.delta import Delta
     from cstore.model.chain import LayerID
+    from cstore.model.image import ImageRecord
+    from cstore.model.lineage import Lineage
     from cstore.store import Store
 
 __all__ = ["plan_prune", "unreferenced"]
 
 
-def unreferenced(store: Store) -> dict[LayerID, LayerID | None]:
-    """Return the layers that no image needs, directly or below another layer, each with its parent.
-
-    Raises:
-        FormatError: a record is malformed.
-    """
-    parents = {record.id: record.parent for record in store.all_layers()}
+def unreferenced(lineage: Lineage, images: Iterable[ImageRecord]) -> dict[LayerID, LayerID | None]:
+    """Return the layers that no image needs, directly or below another layer, each with its parent."""
+    parents = lineage.parents
     used: set[LayerID] = set()
-    for image in store.all_images():
+    for image in images:
         for top in (image.layer, *image.mapped_layers):
             layer = top
             while layer is not None and layer in parents and layer not in used:
@@ -48,7 +46,7 @@ def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
     Raises:
         FormatError: a record is malformed, or a layer to remove has no link.
     """
-    unused = unreferenced(store)
+    unused = unreferenced(store.lineage(), store.all_images())
     since = {layer: store.about.retired.get(layer, today) for layer in unused}
     kept: set[LayerID] = set()
     for layer in unused:

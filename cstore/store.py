@@ -18,6 +18,7 @@ from cstore.model.about import About
 from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
 from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
+from cstore.model.lineage import Lineage
 from cstore.model.reference import Reference
 from cstore.origin import opened
 
@@ -122,6 +123,14 @@ class Store:
             FormatError: a record is malformed.
         """
         return (LayerRecord.from_dict(value, at) for at, value in self.layers.all())
+
+    def lineage(self) -> Lineage:
+        """Return which layer is below which.
+
+        Raises:
+            FormatError: a record is malformed.
+        """
+        return Lineage.of(self.layers.all())
 
     def image(self, wanted: str) -> ImageRecord:
         """Return the image with this name, `NAME@DIGEST`, ID, or beginning of an ID of at least 6 digits.

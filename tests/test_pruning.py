@@ -64,7 +64,8 @@ CHAIN = {A: None, B: A, C: B}
     ],
 )
 def test_layers_that_no_image_needs(tmp_path: Path, parents: dict[LayerID, Any], images: list[dict[str, Any]], unused: object) -> None:
-    assert unreferenced(make(tmp_path, parents, images, {})) == unused
+    store = make(tmp_path, parents, images, {})
+    assert unreferenced(store.lineage(), store.all_images()) == unused
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from cstore.store import Store
 
 if TYPE_CHECKING:
     from cstore.model.image import ImageRecord
+    from cstore.model.lineage import Lineage
 
 __all__ = ["command"]
 
@@ -29,52 +30,40 @@ def command(location: str, *, as_json: bool) -> None:
     """List the images of the store at LOCATION, newest first, and count its layers."""
     place = place_at(location)
     store = Store.open(place.root)
-    chains = _Chains(store)
+    lineage = store.lineage()
     images = sorted(store.all_images(), key=lambda image: image.names)
     images.sort(key=lambda image: image.created.moment, reverse=True)
     counts = {
-        "layers": len(chains.sizes),
-        "retired": len(unreferenced(store)),
+        "layers": len(lineage.sizes),
+        "retired": len(unreferenced(lineage, images)),
         "layout": store.about.form.value,
         # In a repository the owner of the store's directory says nothing of its layers.
         "owners": str(Owners.there(place.root) if isinstance(place, DirectoryPlace) else place.owners),
     }
     if as_json:
-        click.echo(show.as_json({"images": [_dict(image, chains) for image in images], **counts}))
+        click.echo(show.as_json({"images": [_dict(image, lineage) for image in images], **counts}))
         return
     rows = [("NAME", "IMAGE ID", "CREATED", "SIZE", "LAYERS")]
     for image in images:
-        size, depth = chains.measure(image)
+        size, depth = _measure(image, lineage)
         told = (image.id[:_SHORT_ID], "-" if image.created.is_zero else image.created.text[:_DAY], show.size(size), str(depth))
         rows += [(name, *told) for name in image.names or ("<none>",)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     click.echo(
-        f"{show.count(len(images), 'image')}, {show.count(len(chains.sizes), 'layer')} of which {counts['retired']} retired; "
+        f"{show.count(len(images), 'image')}, {show.count(len(lineage.sizes), 'layer')} of which {counts['retired']} retired; "
         f"layout {counts['layout']}; owners: {counts['owners']}"
     )
 
 
-class _Chains:
-    """The layers of a store, each read once."""
-
-    def __init__(self, store: Store) -> None:
-        records = list(store.all_layers())
-        self.sizes = {record.id: record.diff_size for record in records}
-        self._parents = {record.id: record.parent for record in records}
-
-    def measure(self, image: ImageRecord) -> tuple[int, int]:
-        """Return the bytes and the number of an image's layers."""
-        size, seen, layer = 0, set(), image.layer
-        while layer is not None and layer in self.sizes and layer not in seen:
-            seen.add(layer)
-            size += self.sizes[layer]
-            layer = self._parents[layer]
-        return size, len(seen)
+def _measure(image: ImageRecord, lineage: Lineage) -> tuple[int, int]:
+    """Return the bytes and the number of an image's layers."""
+    chain = list(lineage.chain(image.layer))
+    return sum(lineage.sizes[layer] for layer in chain), len(chain)
 
 
-def _dict(image: ImageRecord, chains: _Chains) -> dict[str, object]:
-    size, depth = chains.measure(image)
+def _dict(image: ImageRecord, lineage: Lineage) -> dict[str, object]:
+    size, depth = _measure(image, lineage)
     digest = str(image.digest) if image.digest else None
     return {"id": image.id, "names": list(image.names), "digest": digest, "created": image.created.text, "size": size, "layers": depth}

@@ -28,6 +28,7 @@ _FIRST = b"[\n"
 _BETWEEN = b",\n"
 _LAST = b"\n]\n"
 _START = b'{"id":"'
+_CHUNK = 1 << 18
 _UNUSUAL = re.compile(rb'[\\<>&]|\xe2\x80|"id":')
 
 
@@ -117,10 +118,9 @@ class Index:
         return f"{self.name}[{self._numbers.get(identity, identity)}]"
 
     def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each record decoded, with its place; those of the own form one at a time."""
+        """Yield each record decoded, with its place."""
         if self.is_own:
-            places = ((f"{self.name}[{number}]", raw) for number, raw in enumerate(self._lines()))
-            return ((place, self._object(raw, place)) for place, raw in places)
+            return self._decoded_lines()
         values: Any = decode(self.data, f"{self.name}.json")
         return ((f"{self.name}[{number}]", value) for number, value in enumerate(values))
 
@@ -174,19 +174,24 @@ class Index:
         rest = data[position : -len(_LAST)]
         return [*pieces, rest] if rest else pieces
 
-    def _lines(self) -> Iterator[bytes]:
-        """Yield the records of an index of the own form."""
-        if self.data == EMPTY:
-            return
-        start = len(_FIRST)
-        while (end := self.data.find(_BETWEEN, start)) >= 0:
-            yield self.data[start:end]
+    def _decoded_lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the records of an index of the own form, decoded many at once, but not all."""
+        number, start, last = 0, len(_FIRST), len(self.data) - len(_LAST)
+        while start < last:
+            end = self.data.find(_BETWEEN, min(start + _CHUNK, last))
+            end = last if end < 0 else end
+            values: Any = decode(b"[" + self.data[start:end] + b"]", f"{self.name}[{number}] and what follows")
+            for value in values:
+                yield f"{self.name}[{number}]", self._checked(value, f"{self.name}[{number}]")
+                number += 1
             start = end + len(_BETWEEN)
-        yield self.data[start : -len(_LAST)]
+
+    @classmethod
+    def _object(cls, raw: bytes, where: str) -> dict[str, Any]:
+        return cls._checked(decode(raw, where), where)
 
     @staticmethod
-    def _object(raw: bytes, where: str) -> dict[str, Any]:
-        value = decode(raw, where)
+    def _checked(value: object, where: str) -> dict[str, Any]:
         if not isinstance(value, dict) or not isinstance(value.get("id"), str):
             raise FormatError(where, f"expected an object with an ID, found {found(value)}")
         return value

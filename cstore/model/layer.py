@@ -13,10 +13,19 @@ from cstore.model.timestamp import Timestamp
 if TYPE_CHECKING:
     from cstore.model.digest import Digest
 
-__all__ = ["COMPRESSIONS", "LayerRecord"]
+__all__ = ["COMPRESSIONS", "MEMBERS", "LayerRecord"]
 
 COMPRESSIONS = {"none": 0, "gzip": 2, "zstd": 4}
 """What `compression` holds for the blobs that cstore reads (spec L9)."""
+
+
+MEMBERS = frozenset(
+    {
+        *("id", "names", "parent", "metadata", "mountlabel", "created", "compressed-diff-digest", "compressed-size", "diff-digest"),
+        *("toc-digest", "diff-size", "compression", "uidset", "gidset", "flags", "uidmap", "gidmap", "big-data-names"),
+    }
+)
+"""The members of a record that cstore knows."""
 
 
 @frozen(kw_only=True)

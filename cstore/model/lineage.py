@@ -1,0 +1,60 @@
+"""Which layers there are, and which is below which: what a look at all of them needs, without a value for each record."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from cstore.model.layer import MEMBERS, LayerRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cstore.model.chain import LayerID
+
+__all__ = ["Lineage"]
+
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@frozen
+class Lineage:
+    """The layers of a store: the parent of each, and its size in bytes."""
+
+    parents: Mapping[LayerID, LayerID | None]
+    sizes: Mapping[LayerID, int]
+
+    @classmethod
+    def of(cls, records: Iterable[tuple[str, Mapping[str, Any]]]) -> Lineage:
+        """Read the records of layers, decoded, each with its place.
+
+        Of a record with the usual members only what is needed here is looked at.
+
+        Raises:
+            FormatError: a record is malformed.
+        """
+        parents: dict[LayerID, LayerID | None] = {}
+        sizes: dict[LayerID, int] = {}
+        for at, value in records:
+            layer: Any = value.get("id")
+            parent, size = value.get("parent"), value.get("diff-size", 0)
+            if value.keys() <= MEMBERS and _is_id(layer) and (parent is None or _is_id(parent)) and type(size) is int:
+                parents[layer], sizes[layer] = parent, size
+            else:
+                record = LayerRecord.from_dict(value, at)
+                parents[record.id], sizes[record.id] = record.parent, record.diff_size
+        return cls(parents, sizes)
+
+    def chain(self, top: LayerID | None) -> Iterator[LayerID]:
+        """Yield a layer and all below it, as far as there are records, top first and each once."""
+        seen: set[LayerID] = set()
+        while top is not None and top in self.parents and top not in seen:
+            seen.add(top)
+            yield top
+            top = self.parents[top]
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
