@@ -103,6 +103,7 @@ class Batch:
         self._progress = progress
         self._made: Fetcher | None = None
         self._store: Store | None = None
+        self._planned: tuple[Store, int, Delta] | None = None
         self._opened = ExitStack()
         self.receipt: Receipt | None = None
         """What was published; None before that."""
@@ -151,9 +152,14 @@ class Batch:
         """
         store = self._read()
         adds = [change for change in self._changes if isinstance(change, Add)]
+        if not adds:
+            # All that this depends on is in the reading.
+            if self._planned is None or self._planned[:2] != (store, len(self._changes)):
+                self._planned = store, len(self._changes), plan(store, self._changes, {}, store.ground({}), self._today)
+            return self._planned[2]
         for change in adds:
             self._fetch(change.image, store)
-        layers = self._fetcher.layers if adds else {}
+        layers = self._fetcher.layers
         lacking = [layers[layer] for change in adds for layer in change.image.chain if store.lacks(layer)]
         ground = store.ground({layer.id: layer.parent for layer in lacking}, [change.image.id for change in adds])
         return plan(store, self._changes, layers, ground, self._today)

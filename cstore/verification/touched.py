@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["check_delta", "refuse_unsound"]
 
 _LARGEST_INDEX = 1 << 30
-_SEARCHES = 8
+_SEARCHES = 64
+_CHUNK = 1 << 16
 
 
 def refuse_unsound(delta: Delta, root: Path) -> None:
@@ -120,25 +121,24 @@ def _changed(old: bytes, new: bytes) -> list[object]:
 
 
 def _differing(old: bytes, new: bytes) -> tuple[int, int, int]:
-    """Return the first byte of the first line in which two indexes differ, and where the lines after the last such begin in each."""
+    """Return the first byte of a line before which two indexes are equal, and where in each the lines begin that are equal at the end."""
     shortest = min(len(old), len(new))
-    start = old.rfind(b"\n", 0, _common(shortest, lambda count: old.startswith(new[:count]))) + 1
-    after = _common(shortest - start, lambda count: old.endswith(new[len(new) - count :]))
-    line = new.find(b"\n", len(new) - after)
+    start = 0
+    while start < shortest and old[start : start + _CHUNK] == new[start : start + _CHUNK]:
+        start += _CHUNK
+    start = new.rfind(b"\n", 0, min(start, shortest)) + 1
+    after = 0
+    while after < shortest - start and _chunk_before(old, after) == _chunk_before(new, after):
+        after += _CHUNK
+    line = new.find(b"\n", len(new) - min(after, shortest - start))
     left = len(new) - line - 1 if line >= 0 else 0
     return start, len(old) - left, len(new) - left
 
 
-def _common(most: int, is_common: Callable[[int], bool]) -> int:
-    """Return the largest count, up to `most`, for which that many bytes are common."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if is_common(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _chunk_before(data: bytes, after: int) -> bytes:
+    """Return some bytes of an index that end this many before its end."""
+    end = len(data) - after
+    return data[max(end - _CHUNK, 0) : end]
 
 
 class _Names:

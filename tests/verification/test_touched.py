@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cstore.delta import Delta, ReplaceIndex
 from cstore.errors import PublishError
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID, OTHER = "a" * 64, "b" * 64
-IMAGE = {"id": ID, "names": ["x.example.org/y:1"], "created": "2026-01-02T03:04:05Z"}
+CREATED = "2026-01-02T03:04:05Z"
+IMAGE = {"id": ID, "names": ["x.example.org/y:1"], "created": CREATED}
 
 
 def line(record: dict[str, Any]) -> bytes:
@@ -52,6 +55,37 @@ CASES = (
     ("a name that was in a history", delta(IMAGES_INDEX, images(IMAGE, {"id": OTHER, "names-history": IMAGE["names"]})), nothing, ""),
     ("no records", delta(IMAGES_INDEX, b"[]"), nothing, ""),
 )
+
+
+def numbered(number: int, created: str = CREATED) -> dict[str, Any]:
+    return {"id": f"{number:064x}", "names": [f"x.example.org/y:{number}"], "created": created}
+
+
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(
+    count=st.integers(0, 3000),
+    edits=st.dictionaries(st.integers(0, 2999), st.sampled_from(["drop", "spoil"]), max_size=4),
+    added=st.integers(0, 2),
+    bad=st.sampled_from([0, 2, 7]),
+)
+def test_only_records_that_change_are_looked_at_wherever_they_are(count: int, edits: dict[int, str], added: int, bad: int) -> None:
+    """P23: before anything is published, what a delta changes is checked by the quick rules."""
+    old = [numbered(number, "bad" if bad and number % bad == 0 else CREATED) for number in range(count)]
+    new = [
+        record if number not in edits else numbered(number, "spoilt") for number, record in enumerate(old) if edits.get(number) != "drop"
+    ]
+    new += [numbered(count + number, "new and bad") for number in range(added)]
+    before = images(*old)
+    problems = list(check_delta(delta(IMAGES_INDEX, images(*new)), lambda _: before))
+    spoilt = sum(1 for number, edit in edits.items() if edit == "spoil" and number < count)
+    assert [problem.code for problem in problems] == ["V2"] * (spoilt + added)
+
+
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_names_that_are_shared_are_found_however_many_are_looked_at(count: int) -> None:
+    shared = [{**numbered(number), "names": [f"x.example.org/y:{number}", "x.example.org/same:1"]} for number in range(count + 1)]
+    problems = list(check_delta(delta(IMAGES_INDEX, images(*shared)), nothing))
+    assert [problem.code for problem in problems] == ["V3"] * (count + 1)
 
 
 @pytest.mark.parametrize(("name", "made", "old", "codes"), CASES, ids=[case[0] for case in CASES])
