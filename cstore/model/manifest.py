@@ -50,13 +50,15 @@ class Descriptor:
             FormatError: a member has the wrong type or form; it names the member.
         """
         take = Fields(value, at)
-        return cls(
+        made = cls(
             media_type=take.text_or("mediaType", ""),
             digest=take.digest("digest"),
             size=take.count("size"),
             platform=_platform(take.raw("platform"), take.at("platform")),
             annotations=take.mapping("annotations", text),
         )
+        take.unrecognized()
+        return made
 
 
 @frozen(kw_only=True)
@@ -74,7 +76,9 @@ class ImageIndex:
         """
         take = Fields(value, at)
         _schema_2(take)
-        return cls(manifests=take.items("manifests", Descriptor.from_dict))
+        made = cls(manifests=take.items("manifests", Descriptor.from_dict))
+        take.unrecognized()
+        return made
 
     def choose(self, platform: Platform, at: str = "") -> Descriptor:
         """Return the entry that fits the platform best, the first of several equal ones.
@@ -116,7 +120,9 @@ class Manifest:
         config = Descriptor.from_dict(take.raw("config"), take.at("config"))
         if config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
             raise SourceError(f"{at}: expected an image, found an artifact with a config of type {found(config.media_type)}")
-        return cls(media_type=media_type or OCI_MANIFEST, config=config, layers=take.items("layers", _layer))
+        made = cls(media_type=media_type or OCI_MANIFEST, config=config, layers=take.items("layers", _layer))
+        take.unrecognized()
+        return made
 
 
 @frozen(kw_only=True)
@@ -141,9 +147,12 @@ class Config:
         diff_ids = rootfs.items("diff_ids", Digest.parse)
         history = take.items("history", _made_layer)
         times = tuple(moment for made, moment in history if made)
+        created = Timestamp.parse(take.raw("created") or None, take.at("created"))
+        for fields in (take, rootfs):
+            fields.unrecognized()
         return cls(
             platform=_platform(value, at) or Platform("", ""),
-            created=Timestamp.parse(take.raw("created") or None, take.at("created")),
+            created=created,
             diff_ids=diff_ids,
             layer_times=times if len(times) == len(diff_ids) else (None,) * len(diff_ids),
         )

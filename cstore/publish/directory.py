@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex
 from cstore.errors import PublishError
 from cstore.model.layout import WORK, WORK_LOCK
 from cstore.progress import Progress, silent
+from cstore.publish.deleting import DIRECTORY
 from cstore.publish.journal import Journal, clear, recover
-from cstore.publish.locks import exclusive, take
+from cstore.publish.locks import take
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
 from cstore.verification.touched import refuse_unsound
@@ -29,6 +30,7 @@ PATIENCE = 120.0
 WRITERS_PATIENCE = 3600.0
 """Seconds to wait for another writer, which ends by itself; one that dies lets go at once."""
 
+_LOCK = WORK_LOCK.rpartition("/")[2]
 _LOCK_MODE = 0o644
 """Others can see that somebody writes."""
 
@@ -160,10 +162,10 @@ def _put(step: PutTree | PutDirectory | PutFile | PutSymlink | ReplaceIndex, wri
 def _replace_index(step: ReplaceIndex, writer: Writer) -> None:
     """Replace an index while podman waits; all that it names is on the disk before."""
     writer.sync()
-    if not (writer.root / step.lock_path).exists():
+    if not writer.has(step.lock_path):
         writer.put_lock(step.lock_path, step.lock)
     # Only the lock of this index: podman holds one of both while it waits for the other, so that who did the same would wait for ever.
-    with exclusive(writer.root / step.lock_path, PATIENCE):
+    with writer.locked(step.lock_path, PATIENCE):
         writer.put_index(step.path, step.data)
         writer.put_lock(step.lock_path, step.lock)
 
@@ -171,43 +173,49 @@ def _replace_index(step: ReplaceIndex, writer: Writer) -> None:
 @contextmanager
 def _sole(root: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock in the work directory; both are made for the time, and go when it ends."""
-    file = None
-    while file is None:
-        file = _locked(root, progress)
+    held = None
+    while held is None:
+        held = _locked(root, progress)
+    work, file = held
     try:
         yield
     finally:
         with suppress(OSError):
-            (root / WORK_LOCK).unlink()
+            os.unlink(_LOCK, dir_fd=work)
             (root / WORK).rmdir()
+        os.close(work)
         os.close(file)
 
 
-def _locked(root: Path, progress: Progress) -> int | None:
-    """Return the open and locked lock file, None where its former holder took it away meanwhile."""
-    work, lock = root / WORK, root / WORK_LOCK
-    work.mkdir(exist_ok=True)
-    if work.is_symlink():
-        raise PublishError(f"{work}: expected a directory of the store, found a symlink")
+def _locked(root: Path, progress: Progress) -> tuple[int, int] | None:
+    """Return the open work directory and its locked lock file, None where their former holder took them away meanwhile."""
+    place = root / WORK
+    place.mkdir(exist_ok=True)
     try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _LOCK_MODE)
+        work = os.open(place, DIRECTORY)
     except FileNotFoundError:
         return None
-    except OSError:
-        with suppress(OSError):
-            work.rmdir()
-        raise
-    try:
-        take(file, lock, WRITERS_PATIENCE, lambda: progress("waiting for", f"another writer of {root}", 0))
-        if os.path.samestat(os.fstat(file), lock.lstat()):
-            return file
-    except FileNotFoundError:
-        pass
-    except BaseException:
-        os.close(file)
-        raise
-    os.close(file)
-    return None
+    except NotADirectoryError:
+        raise PublishError(f"{place}: expected a directory of the store, found a symlink") from None
+    with ExitStack() as opened:
+        opened.callback(os.close, work)
+        try:
+            file = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _LOCK_MODE, dir_fd=work)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            with suppress(OSError):
+                place.rmdir()
+            raise OSError(error.errno, error.strerror, str(root / WORK_LOCK)) from None
+        opened.callback(os.close, file)
+        take(file, root / WORK_LOCK, WRITERS_PATIENCE, lambda: progress("waiting for", f"another writer of {root}", 0))
+        try:
+            is_there = os.path.samestat(os.fstat(file), os.stat(_LOCK, dir_fd=work, follow_symlinks=False))
+        except FileNotFoundError:
+            is_there = False
+        if is_there:
+            opened.pop_all()
+        return (work, file) if is_there else None
 
 
 def check_space(delta: Delta, root: Path) -> None:

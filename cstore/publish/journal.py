@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+import stat
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from attrs import asdict, frozen
 
 from cstore.delta import Delta, PutFile, PutTree, Remove, ReplaceIndex
 from cstore.errors import FormatError, PublishError
+from cstore.files import UnreadableError
 from cstore.index.gojson import decode, encode
 from cstore.index.lock import hash_of
 from cstore.model.fields import Fields, text
 from cstore.model.layout import WORK, WORK_LOCK
-from cstore.publish.writer import delete
+from cstore.origin import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from cstore.files import Directory
     from cstore.publish.writer import Writer
 
 __all__ = ["Journal", "clear", "recover"]
 
 _NAME = "journal"
 _VERSION = 1
+_LONGEST_LOCK = 1 << 20
+_LARGEST = 1 << 30
 
 
 @frozen(kw_only=True)
@@ -57,19 +63,20 @@ class Journal:
         Raises:
             PublishError: there is a directory where a file is to be put: to undo that would take it away.
         """
+        there = {step.path: _kind(root, step.path) for step in delta}
         for step in delta:
-            place = root / step.path
-            if not isinstance(step, PutTree | Remove) and place.is_dir() and not place.is_symlink():
-                raise PublishError(f"{place}: expected nothing that is not replaced, found a directory")
+            if not isinstance(step, PutTree | Remove) and stat.S_ISDIR(there[step.path]):
+                raise PublishError(f"{root / step.path}: expected nothing that is not replaced, found a directory")
         written = list(dict.fromkeys(step.path for step in delta if not isinstance(step, Remove)))
-        replaced = [path for path in written if (root / path).is_file() or (root / path).is_symlink()]
+        replaced = [path for path in written if stat.S_ISREG(there[path]) or stat.S_ISLNK(there[path])]
         indexes = [step for step in delta if isinstance(step, ReplaceIndex)]
         locks = {step.lock_path: step.lock.hex() for step in indexes}
         files = [step for step in delta if isinstance(step, PutFile)]
         decisive = indexes[-1] if indexes else files[-1] if files else None
         told = decisive.first if isinstance(decisive, ReplaceIndex) else hash_of(decisive.open().read() if decisive else b"")
         above = {path[: match.start()] for path in [*written, *locks] for match in re.finditer("/", path)}
-        old_locks = {path: (root / path).read_bytes().hex() for path in locks if (root / path).exists()}
+        former = {path: _read(root, path, _LONGEST_LOCK) for path in locks}
+        old_locks = {path: data.hex() for path, data in former.items() if data is not None}
         known = {*replaced, *old_locks}
         return cls(
             puts=tuple(path for path in [*written, *locks] if path not in known),
@@ -79,21 +86,14 @@ class Journal:
             new_locks=locks,
             decisive=decisive.path if decisive else "",
             sha256=told.hex(),
-            directories=tuple(sorted(path for path in above if not os.path.lexists(root / path))),
+            directories=tuple(sorted(path for path in above if not _kind(root, path))),
         )
 
     def write(self, writer: Writer) -> None:
         """Write the journal, and keep the files that will be replaced, before the first step."""
-        root, work = writer.root, writer.root / WORK
         for number, path in enumerate(self.replaced):
-            writer.check(path)
-            os.link(root / path, work / f"old-{number}", follow_symlinks=False)
-        new = work / "journal-new"
-        with new.open("xb") as file:
-            file.write(encode({"version": _VERSION, **asdict(self)}))
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(work / _NAME)
+            writer.keep(path, f"{WORK}/old-{number}")
+        writer.put_index(f"{WORK}/{_NAME}", encode({"version": _VERSION, **asdict(self)}))
 
     @classmethod
     def read(cls, root: Path) -> Self | None:
@@ -103,9 +103,8 @@ class Journal:
             FormatError: the journal is damaged.
         """
         at = f"{WORK}/{_NAME}"
-        try:
-            data = (root / WORK / _NAME).read_bytes()
-        except FileNotFoundError:
+        data = _read(root, at, _LARGEST)
+        if data is None:
             return None
         take = Fields(decode(data, at), at)
         if take.count("version") != _VERSION:
@@ -124,26 +123,23 @@ class Journal:
     def took_effect(self, root: Path) -> bool:
         """Whether the decisive file has its new content."""
         try:
-            return bool(self.decisive) and hash_of((root / self.decisive).read_bytes()).hex() == self.sha256
-        except OSError:
+            data = _read(root, self.decisive, _LARGEST) if self.decisive else None
+        except FormatError:
             return False
+        return data is not None and hash_of(data).hex() == self.sha256
 
     def undo(self, writer: Writer) -> None:
         """Make the store what it was before the delta."""
         for number, path in enumerate(self.replaced):
-            old = writer.root / WORK / f"old-{number}"
-            if os.path.lexists(old):
-                writer.check(path)
-                old.rename(writer.root / path)
+            writer.restore(f"{WORK}/old-{number}", path)
         for path, lock in self.old_locks.items():
-            if (writer.root / path).read_bytes() != bytes.fromhex(lock):
+            if _read(writer.root, path, _LONGEST_LOCK) != bytes.fromhex(lock):
                 writer.put_lock(path, bytes.fromhex(lock))
         for path in reversed(self.puts):
             writer.remove(path)
         self.tidy(writer)
         for path in reversed(self.directories):
-            with suppress(OSError):
-                (writer.root / path).rmdir()
+            writer.remove_empty(path)
 
     def finish(self, writer: Writer) -> None:
         """Carry out what is left of a delta that took effect."""
@@ -179,11 +175,38 @@ def recover(writer: Writer) -> None:
 
 def clear(writer: Writer) -> None:
     """Empty the work directory, the journal first; only the lock stays."""
-    work = writer.root / WORK
-    (work / _NAME).unlink(missing_ok=True)
-    for left in work.iterdir():
-        if left != writer.root / WORK_LOCK:
-            delete(left)
+    writer.empty(WORK, _NAME, WORK_LOCK.rpartition("/")[2])
+
+
+def _kind(root: Path, path: str) -> int:
+    """Return the mode of what is at a path, 0 where nothing is."""
+    above, _, name = path.rpartition("/")
+    with _room(root, above) as room:
+        status = room.status(name) if room is not None else None
+    return status.st_mode if status is not None else 0
+
+
+def _read(root: Path, path: str, most: int) -> bytes | None:
+    """Return the bytes of a file of the store, None where there is none."""
+    above, _, name = path.rpartition("/")
+    with _room(root, above) as room:
+        if room is None or room.status(name) is None:
+            return None
+        try:
+            return room.read(name, most)
+        except UnreadableError as error:
+            raise FormatError(path, f"expected a file, found {error}") from None
+
+
+@contextmanager
+def _room(root: Path, path: str) -> Iterator[Directory | None]:
+    with ExitStack() as stack:
+        try:
+            top = stack.enter_context(opened(root))
+        except FileNotFoundError:
+            yield None
+            return
+        yield stack.enter_context(top.along(path))
 
 
 def _locks(values: dict[str, str], at: str) -> dict[str, str]:

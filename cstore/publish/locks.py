@@ -26,7 +26,7 @@ _HOW = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextmanager
-def exclusive(path: Path, patience: float) -> Iterator[None]:
+def exclusive(path: Path, patience: float, directory: int | None = None) -> Iterator[None]:
     """Hold a lock file exclusively; podman's readers and writers on this machine wait meanwhile (spec K1).
 
     The lock is one of the open file, not of the process: it goes when the process dies, and reading the store meanwhile does not
@@ -35,11 +35,12 @@ def exclusive(path: Path, patience: float) -> Iterator[None]:
     Args:
         path: the lock file, which must exist.
         patience: seconds to wait for those who hold it.
+        directory: a descriptor of its directory, where that is open.
 
     Raises:
         PublishError: somebody held it all that time, or it cannot be opened.
     """
-    with _held(path, patience, lambda: os.open(path, _HOW)):
+    with _held(path, patience, lambda: os.open(path if directory is None else path.name, _HOW, dir_fd=directory)):
         yield
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import io
 import os
 import shutil
 import stat
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from attrs import frozen
 
 from cstore.errors import PublishError
+from cstore.publish.deleting import delete, delete_in
+from cstore.publish.ground import Ground
+from cstore.publish.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from cstore.delta import PutTree
@@ -32,14 +37,16 @@ They are in the directory of their place, since skopeo and podman leave `overlay
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644
 _CHUNK = 1 << 20
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_IN_PLACE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @frozen
 class Writer:
     """Writes below one store. Paths are relative to it, with `/` between their parts.
 
-    Nothing is written through a symlink: where a directory of the store is one, that is an error.
+    Nothing is written through a symlink: where a directory of the store is one, that is an error. Each directory is entered once for
+    what is done in it, so that somebody who exchanges it meanwhile leads nothing elsewhere (spec P12, P26).
     """
 
     root: Path
@@ -47,17 +54,7 @@ class Writer:
 
     def put_directory(self, path: str) -> None:
         """See that a directory is there, and those above it."""
-        place = self.root
-        for part in ["", *path.split("/")] if path else [""]:
-            place = place / part
-            try:
-                mode = place.lstat().st_mode
-            except FileNotFoundError:
-                place.mkdir()
-                self._finish(place, _DIRECTORY_MODE)
-                continue
-            if not stat.S_ISDIR(mode) and place != self.root:
-                raise PublishError(f"{place}: expected a directory of the store, found something else")
+        os.close(self._ground.enter(path, make=True))
 
     def check(self, path: str) -> None:
         """See that what is written or removed at a path is in the store: none of the directories above it is a symlink.
@@ -65,91 +62,124 @@ class Writer:
         Raises:
             PublishError: one is, or something else than a directory.
         """
-        place = self.root
-        for part in path.split("/")[:-1]:
-            place = place / part
-            try:
-                mode = place.lstat().st_mode
-            except FileNotFoundError:
-                return
-            if not stat.S_ISDIR(mode):
-                raise PublishError(f"{place}: expected a directory of the store, found something else")
+        with suppress(FileNotFoundError), self._ground.at(path):
+            pass
 
     def put_file(self, path: str, content: IO[bytes]) -> None:
         """Put a file; one that is there is replaced as a whole. The content is read to its end, and not closed."""
-        new = self._aside(path, "new")
-        with new.open("xb") as file:
-            shutil.copyfileobj(content, file, _CHUNK)
-        self._finish(new, _FILE_MODE)
-        self._move(new, path)
+        with self._ground.at(path, make=True) as (directory, name):
+            self._put(directory, name, content, is_synced=False)
 
     def put_index(self, path: str, data: bytes) -> None:
         """Replace an index as a whole; on return it is on the disk under its name."""
-        new = self._aside(path, "new")
-        with new.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        self._finish(new, _FILE_MODE)
-        self._move(new, path)
-        _sync_directory(self.root / path.rpartition("/")[0])
+        with self._ground.at(path, make=True) as (directory, name):
+            self._put(directory, name, io.BytesIO(data), is_synced=True)
+            os.fsync(directory)
 
     def put_symlink(self, path: str, target: str) -> None:
         """Put a symlink; one that is there is replaced."""
-        new = self._aside(path, "new")
-        new.symlink_to(target)
-        if self.owners.given_to:
-            os.chown(new, *self.owners.given_to, follow_symlinks=False)
-        self._move(new, path)
+        with self._ground.at(path, make=True) as (directory, name):
+            new = self._aside(directory, "new")
+            os.symlink(target, new, dir_fd=directory)
+            if self.owners.given_to:
+                os.chown(new, *self.owners.given_to, dir_fd=directory, follow_symlinks=False)
+            _rename(new, name, directory)
 
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
         """Put a layer's directory; what an interrupted run left at its place gives way."""
-        new = self._aside(step.path, "new")
-        new.mkdir()
-        for name, data in step.files.items():
-            (new / name).write_bytes(data)
-            self._finish(new / name, _FILE_MODE)
-        for name in step.directories:
-            (new / name).mkdir()
-            self._finish(new / name, _DIRECTORY_MODE)
-        if step.leads_to:
-            self.put_symlink(f"{new.relative_to(self.root)}/diff", step.leads_to)
-        else:
-            self._write_diff(step, new / "diff", advance)
-        self._finish(new, _DIRECTORY_MODE)
-        self.remove(step.path)
-        self._move(new, step.path)
+        with self._ground.at(step.path, make=True) as (directory, name):
+            new = self._aside(directory, "new")
+            made = self._ground.made(new, directory)
+            try:
+                self._fill(made, step, advance)
+                self._ground.finish(made, _DIRECTORY_MODE)
+            finally:
+                os.close(made)
+            self._remove(directory, name)
+            _rename(new, name, directory)
 
-    def _write_diff(self, step: PutTree, diff: Path, advance: Callable[[int], object]) -> None:
+    def _fill(self, made: int, step: PutTree, advance: Callable[[int], object]) -> None:
+        for name, data in step.files.items():
+            self._write(made, name, io.BytesIO(data))
+        for name in step.directories:
+            inner = self._ground.made(name, made)
+            self._ground.finish(inner, _DIRECTORY_MODE)
+            os.close(inner)
+        if step.leads_to:
+            os.symlink(step.leads_to, "diff", dir_fd=made)
+            if self.owners.given_to:
+                os.chown("diff", *self.owners.given_to, dir_fd=made, follow_symlinks=False)
+            return
         # Most changes write no tree, and importing this takes its time.
         from cstore.publish.tree import write_tree  # noqa: PLC0415
 
-        diff.mkdir()
-        top = os.open(diff, os.O_RDONLY | os.O_DIRECTORY)
+        diff = self._ground.made("diff", made)
         try:
-            write_tree(step.tree.walk(), top, self.owners, advance)
+            write_tree(step.tree.walk(), diff, self.owners, advance)
         except OSError as error:
             # Its path is one in the tree, and the directory has not got its name yet.
-            inner = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-            place = os.path.join(self.root, step.path, "diff", inner)  # noqa: PTH118 - an empty one
+            inside = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+            place = os.path.join(self.root, step.path, "diff", inside)  # noqa: PTH118 - an empty one
             raise OSError(error.errno, error.strerror, place) from None
         finally:
-            os.close(top)
+            os.close(diff)
 
     def put_lock(self, path: str, data: bytes) -> None:
-        """Write the bytes of a lock in place: those who hold it keep holding the same file."""
-        self.check(path)
-        if not (self.root / path).exists():
-            self.put_directory(path.rpartition("/")[0])
-            handle = os.open(self.root / path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
-        else:
-            handle = os.open(self.root / path, os.O_WRONLY | os.O_NOFOLLOW)
-        try:
-            os.pwrite(handle, data, 0)
-            os.ftruncate(handle, len(data))
-        finally:
-            os.close(handle)
-        self._finish(self.root / path, _FILE_MODE)
+        """Write the bytes of a lock in place: those who hold it keep holding the same file.
+
+        Raises:
+            PublishError: it is no file, or one that has another name too: that may be anywhere.
+        """
+        with self._ground.at(path, make=True) as (directory, name):
+            try:
+                file = os.open(name, _IN_PLACE, dir_fd=directory)
+            except FileNotFoundError:
+                file = os.open(name, _NEW, _FILE_MODE, dir_fd=directory)
+            try:
+                status = os.fstat(file)
+                if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                    raise PublishError(f"{self.root / path}: expected a file with this name alone, found something else")
+                os.pwrite(file, data, 0)
+                os.ftruncate(file, len(data))
+                self._ground.finish(file, _FILE_MODE)
+            finally:
+                os.close(file)
+
+    @contextmanager
+    def locked(self, path: str, patience: float) -> Iterator[None]:
+        """Hold a lock of podman's exclusively while the body runs, if there is one.
+
+        Args:
+            path: of its file.
+            patience: seconds to wait for those who hold it.
+
+        Raises:
+            PublishError: somebody held it all that time, or it cannot be opened.
+        """
+        with ExitStack() as held:
+            with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+                os.stat(name, dir_fd=directory, follow_symlinks=False)
+                held.enter_context(exclusive(self.root / path, patience, directory))
+            yield
+
+    def has(self, path: str) -> bool:
+        """Whether anything is at a path."""
+        with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+            return True
+        return False
+
+    def keep(self, path: str, aside: str) -> None:
+        """Give a file or symlink a second name, and leave it where it is."""
+        with self._ground.at(path) as (directory, name), self._ground.at(aside) as (other, kept):
+            os.link(name, kept, src_dir_fd=directory, dst_dir_fd=other, follow_symlinks=False)
+
+    def restore(self, aside: str, path: str) -> None:
+        """Put back what was kept, if it was."""
+        with suppress(FileNotFoundError), self._ground.at(aside) as (other, kept):
+            os.stat(kept, dir_fd=other, follow_symlinks=False)
+            with self._ground.at(path) as (directory, name):
+                os.rename(kept, name, src_dir_fd=other, dst_dir_fd=directory)
 
     def remove(self, path: str) -> None:
         """Remove whatever is at a path, if anything is; it is gone at once, though deleting a large tree takes its time.
@@ -157,22 +187,34 @@ class Writer:
         Where a file system cannot rename a directory, as overlay those of a lower layer, it goes piece by piece; if that is
         interrupted, what is left can be removed again.
         """
-        self.check(path)
-        place = self.root / path
-        if not os.path.lexists(place):
-            return
-        old = self._aside(path, "old")
+        with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+            self._remove(directory, name)
+
+    def remove_empty(self, path: str) -> None:
+        """Remove a directory if it is empty."""
+        with suppress(OSError, PublishError), self._ground.at(path) as (directory, name):
+            os.rmdir(name, dir_fd=directory)
+
+    def empty(self, path: str, first: str, kept: str) -> None:
+        """Delete all that is in a directory but one name.
+
+        Args:
+            path: the directory.
+            first: the name that goes before all others.
+            kept: the name that stays.
+        """
+        directory = self._ground.enter(path)
         try:
-            place.rename(old)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            old = place
-        delete(old)
+            names = os.listdir(directory)  # noqa: PTH208 - of a descriptor
+            for name in sorted(names, key=lambda name: name != first):
+                if name != kept:
+                    delete_in(directory, name)
+        finally:
+            os.close(directory)
 
     def sync(self) -> None:
         """Return when all that was written is on the disk: one call for the many files of a tree."""
-        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        handle = self._ground.enter("")
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
                 number = ctypes.get_errno()
@@ -182,83 +224,48 @@ class Writer:
 
     def tidy(self, directory: str) -> None:
         """Delete what an interrupted run left aside in a directory."""
-        self.check(f"{directory}/{ASIDE}" if directory else ASIDE)
-        place = self.root / directory
-        if place.is_dir():
-            for left in [found for found in place.iterdir() if found.name.startswith(ASIDE)]:
-                delete(left)
+        with suppress(FileNotFoundError), self._ground.at(f"{directory}/{ASIDE}" if directory else ASIDE) as (place, _):
+            for left in [name for name in os.listdir(place) if name.startswith(ASIDE)]:  # noqa: PTH208 - of a descriptor
+                delete_in(place, left)
 
-    def _aside(self, path: str, name: str) -> Path:
-        directory = path.rpartition("/")[0]
-        self.put_directory(directory)
-        place = self.root / directory / f"{ASIDE}{name}"
-        if os.path.lexists(place):
-            delete(place)
-        return place
+    @property
+    def _ground(self) -> Ground:
+        return Ground(self.root, self.owners)
 
-    def _move(self, new: Path, path: str) -> None:
-        new.rename(self.root / path)
+    def _put(self, directory: int, name: str, content: IO[bytes], *, is_synced: bool) -> None:
+        new = self._aside(directory, "new")
+        self._write(directory, new, content, is_synced=is_synced)
+        _rename(new, name, directory)
 
-    def _finish(self, place: Path, mode: int) -> None:
-        if self.owners.given_to:
-            os.chown(place, *self.owners.given_to)
-        place.chmod(mode)
+    def _write(self, directory: int, name: str, content: IO[bytes], *, is_synced: bool = False) -> None:
+        with os.fdopen(os.open(name, _NEW, _FILE_MODE, dir_fd=directory), "wb") as file:
+            shutil.copyfileobj(content, file, _CHUNK)
+            file.flush()
+            self._ground.finish(file.fileno(), _FILE_MODE)
+            if is_synced:
+                os.fsync(file.fileno())
 
+    def _remove(self, directory: int, name: str) -> None:
+        try:
+            os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        old = self._aside(directory, "old")
+        try:
+            _rename(name, old, directory)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            old = name
+        delete_in(directory, old)
 
-def delete(place: Path) -> None:
-    """Delete a file or a whole tree, however deep, also where a plain user's own directories refuse it by their mode.
-
-    One directory is open at a time, from which the way leads down by a name and up by `..`, so that neither the depth of a tree nor
-    the length of its paths matters. No directory is renamed, which overlay would refuse.
-    """
-    if not place.is_dir() or place.is_symlink():
-        place.unlink()
-        return
-    here = _entered(str(place), None)
-    try:
-        waiting = [_emptied(here)]
-        names: list[str] = []
-        while names or waiting[-1]:
-            if waiting[-1]:
-                names.append(waiting[-1].pop())
-                here = _moved(here, _entered(names[-1], here))
-                waiting.append(_emptied(here))
-            else:
-                waiting.pop()
-                here = _moved(here, os.open("..", _DIRECTORY, dir_fd=here))
-                os.rmdir(names.pop(), dir_fd=here)
-    finally:
-        os.close(here)
-    place.rmdir()
+    def _aside(self, directory: int, name: str) -> str:
+        """Return a name beside a place at which there is nothing."""
+        aside = f"{ASIDE}{name}"
+        with suppress(FileNotFoundError):
+            delete_in(directory, aside)
+        return aside
 
 
-def _entered(name: str, above: int | None) -> int:
-    """Open a directory; a plain user is let do what he likes in one of his, root can anyway."""
-    if os.geteuid() != 0:
-        os.chmod(name, stat.S_IRWXU, dir_fd=above)
-    return os.open(name, _DIRECTORY, dir_fd=above)
-
-
-def _moved(old: int, new: int) -> int:
-    os.close(old)
-    return new
-
-
-def _emptied(directory: int) -> list[str]:
-    """Delete all that a directory holds but its directories, and return their names."""
-    with os.scandir(directory) as found:
-        entries = list(found)
-    names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    for entry in entries:
-        if not entry.is_dir(follow_symlinks=False):
-            os.unlink(entry.name, dir_fd=directory)
-    return names
-
-
-def _sync_directory(place: Path) -> None:
-    """Return when the names in a directory are on the disk."""
-    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _rename(old: str, new: str, directory: int) -> None:
+    os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)

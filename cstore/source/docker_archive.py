@@ -15,7 +15,7 @@ from attrs import frozen
 
 from cstore.errors import ContentError, FormatError, SourceError
 from cstore.index.gojson import decode, encode
-from cstore.layer.blob import DAMAGED, open_tar
+from cstore.layer.blob import DAMAGED, open_tar, unpacked_limit
 from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields, text
 from cstore.model.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Config, Descriptor
@@ -130,10 +130,12 @@ def _unpacked_size(files: ArchiveFiles, member: str) -> int:
         compression, stream = open_tar(cast("io.BufferedReader", file))
         if compression == "none":
             return files.size(member)
-        size = 0
+        size, limit = 0, unpacked_limit(files.size(member))
         try:
             while chunk := stream.read(_CHUNK):
                 size += len(chunk)
+                if size > limit:
+                    raise ContentError(f"{member}: expected at most {limit} bytes unpacked, found more")
         except DAMAGED as error:
             raise ContentError(f"{member}: expected {compression} data, found damage ({error})") from None
         return size

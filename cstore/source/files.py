@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import tarfile
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -13,16 +12,18 @@ from typing import IO, Protocol, cast
 
 from attrs import frozen
 
-from cstore.errors import SourceError
+from cstore.errors import ContentError, SourceError
 from cstore.layer.blob import DAMAGED, open_tar, unpacked_limit
 from cstore.layer.part import part_of
+from cstore.source.archive import Member, find, members_of
 
 __all__ = ["LARGEST_DOCUMENT", "ArchiveFiles", "DirectoryFiles", "Files", "read_document"]
 
 LARGEST_DOCUMENT = 8 << 20
 """Bytes that a manifest, an image index or a config may have."""
 
-_MOST_LINKS = 8
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
@@ -52,15 +53,16 @@ class Files(Protocol):
 
 @frozen
 class DirectoryFiles:
-    """The files below a directory. Only regular files are opened: no symlink is followed at a file, and no pipe waited for."""
+    """The files below a directory. Only regular files are opened: no symlink below it is followed, and no pipe waited for."""
 
     root: Path
 
     def open(self, path: str) -> IO[bytes]:
         """Open a file for reading."""
         place = self.root / path
+        *above, name = PurePosixPath(path).parts
         try:
-            file = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            file = _opened(self.root, [*above, name])
         except OSError as error:
             raise SourceError(f"{place}: expected a file, found: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -92,9 +94,13 @@ class ArchiveFiles:
         with ExitStack() as opened:
             try:
                 self._file = opened.enter_context(_unpacked(path))
-                self._tar = opened.enter_context(tarfile.open(fileobj=self._file, mode="r:"))
-                self._members = {_name(member.name): member for member in self._tar}
-            except (tarfile.TarError, UnicodeError, ValueError, *DAMAGED) as error:
+                size = self._file.seek(0, os.SEEK_END)
+                if not size:
+                    raise SourceError(f"{path}: expected a tar archive, found an empty file")
+                self._members = members_of(self._file, size, str(path))
+            except ContentError as error:
+                raise SourceError(f"{error}; it is no tar archive, or damaged") from None
+            except DAMAGED as error:
                 raise SourceError(f"{path}: expected a tar archive, found damage ({error})") from None
             except OSError as error:
                 raise SourceError(f"{path}: expected a tar archive, found: {error.strerror or error}") from None
@@ -103,7 +109,7 @@ class ArchiveFiles:
     def open(self, path: str) -> IO[bytes]:
         """Open a member for reading."""
         member = self._find(path)
-        return part_of(self._file, member.offset_data, member.size)
+        return part_of(self._file, member.offset, member.size)
 
     def size(self, path: str) -> int:
         """Return the bytes of a member."""
@@ -113,21 +119,11 @@ class ArchiveFiles:
         """Close the archive."""
         self._opened.close()
 
-    def _find(self, path: str) -> tarfile.TarInfo:
-        name = _name(path)
-        for _ in range(_MOST_LINKS):
-            member = self._members.get(name)
-            if member is None:
-                break
-            if member.isreg():
-                return member
-            if member.issym():
-                name = _name(os.path.normpath(PurePosixPath(name).parent / member.linkname))
-            elif member.islnk():
-                name = _name(member.linkname)
-            else:
-                break
-        raise SourceError(f'{self._path}: expected a member "{path}", found none')
+    def _find(self, path: str) -> Member:
+        member = find(self._members, path)
+        if member is None:
+            raise SourceError(f'{self._path}: expected a member "{path}", found none')
+        return member
 
 
 def _unpacked(path: Path) -> IO[bytes]:
@@ -168,5 +164,13 @@ def read_document(files: Files, path: str, at: str) -> bytes:
     return data
 
 
-def _name(path: str | PurePosixPath) -> str:
-    return str(PurePosixPath(path)).lstrip("/")
+def _opened(root: Path, parts: list[str]) -> int:
+    """Open a file below a directory, part by part, through no symlink."""
+    here = os.open(root, _DIRECTORY)
+    for number, part in enumerate(parts):
+        above = here
+        try:
+            here = os.open(part, _FILE if number == len(parts) - 1 else _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+        finally:
+            os.close(above)
+    return here

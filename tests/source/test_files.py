@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import stat
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,19 @@ class TestDirectory:
             pytest.param("link", "found: Too many levels of symbolic links", id="a symlink"),
             pytest.param("directory", "found something else", id="a directory"),
             pytest.param("fifo", "found something else", id="a fifo, which nobody writes"),
-            pytest.param("/dev/null", "found something else", id="a device"),
+            pytest.param("null", "found something else", id="a device"),
+            pytest.param("through/a", "found: Not a directory", id="a symlink to a directory on the way"),
         ],
     )
     def test_only_regular_files_are_opened(self, tmp_path: Path, path: str, what: str) -> None:
         (tmp_path / "file").touch()
         (tmp_path / "link").symlink_to("file")
         (tmp_path / "directory").mkdir()
+        (tmp_path / "directory/a").touch()
+        (tmp_path / "through").symlink_to("directory")
         os.mkfifo(tmp_path / "fifo")
+        # A plain user makes no devices.
+        os.mknod(tmp_path / "null", 0o666 | (stat.S_IFIFO if os.geteuid() else stat.S_IFCHR), os.makedev(1, 3))
         for method in (DirectoryFiles(tmp_path).open, DirectoryFiles(tmp_path).size):
             with pytest.raises(SourceError) as error:
                 method(path)
@@ -148,19 +154,27 @@ class TestArchive:
     @pytest.mark.parametrize(
         ("data", "what"),
         [
-            pytest.param(b"", "found damage (empty file)", id="empty"),
-            pytest.param(b"x" * 2000, "found damage (invalid header)", id="text"),
-            pytest.param(GOOD[: len(GOOD) // 2], "found damage (Compressed file ended before the end-of-stream", id="gzip cut short"),
-            pytest.param(GOOD[:-8] + bytes(8), "found damage (CRC check failed", id="gzip with a wrong checksum"),
-            pytest.param(b"\x1f\x8b" + b"\xff" * 50, "found", id="gzip damaged"),
-            pytest.param(b"\x28\xb5\x2f\xfd" + b"\xff" * 100, "found damage (zstd decompress error", id="zstd damaged"),
-            pytest.param(gzip.compress(b"x" * 2000), "found damage (invalid header)", id="gzip of text"),
-            pytest.param(tar(file("a"))[:100], "found damage (truncated header)", id="a header cut short"),
-            pytest.param(tar(file("a", b"x" * 2000))[:1000], "found damage (unexpected end of data)", id="a member cut short"),
+            pytest.param(b"", "expected a tar archive, found an empty file", id="empty"),
+            pytest.param(b"x" * 2000, "expected a checksum in octal digits", id="text"),
+            pytest.param(
+                GOOD[: len(GOOD) // 2],
+                "expected a tar archive, found damage (Compressed file ended",
+                id="gzip cut short",
+            ),
+            pytest.param(GOOD[:-8] + bytes(8), "expected a tar archive, found damage (CRC check failed", id="gzip with a wrong checksum"),
+            pytest.param(b"\x1f\x8b" + b"\xff" * 50, "expected a tar archive, found", id="gzip damaged"),
+            pytest.param(b"\x28\xb5\x2f\xfd" + b"\xff" * 100, "expected a tar archive, found damage (zstd", id="zstd damaged"),
+            pytest.param(gzip.compress(b"x" * 2000), "expected a checksum in octal digits", id="gzip of text"),
+            pytest.param(
+                tar(file("a"))[:100],
+                "expected the rest of a tar member, found the end",
+                id="a header cut short",
+            ),
+            pytest.param(tar(file("a", b"x" * 2000))[:1000], 'member "a": expected 2000 bytes, found the end', id="a member cut short"),
         ],
     )
     def test_what_is_no_archive(self, tmp_path: Path, data: bytes, what: str) -> None:
         (tmp_path / "a.tar").write_bytes(data)
         with pytest.raises(SourceError) as error:
             ArchiveFiles(tmp_path / "a.tar")
-        assert str(error.value).startswith(f"{tmp_path}/a.tar: expected a tar archive, {what}")
+        assert str(error.value).startswith(f"{tmp_path}/a.tar: {what}")
