@@ -46,14 +46,15 @@ def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
     Raises:
         FormatError: a record is malformed, or a layer to remove has no link.
     """
-    unused = unreferenced(store.lineage(), store.all_images())
+    lineage = store.lineage()
+    unused = unreferenced(lineage, store.all_images())
     since = {layer: store.about.retired.get(layer, today) for layer in unused}
     kept: set[LayerID] = set()
     for layer in unused:
         if today - since[layer] < grace:
             _keep_chain(layer, unused, kept)
     doomed = _children_first({layer: parent for layer, parent in unused.items() if layer not in kept})
-    return pruning(store, doomed, {layer: since[layer] for layer in unused if layer in kept})
+    return pruning(store, doomed, lineage.parents.keys() - doomed, {layer: since[layer] for layer in unused if layer in kept})
 
 
 def _keep_chain(layer: LayerID | None, unused: Mapping[LayerID, LayerID | None], kept: set[LayerID]) -> None:

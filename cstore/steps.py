@@ -15,7 +15,7 @@ from cstore.model.timestamp import Timestamp
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cstore.model.about import About
     from cstore.model.chain import ImageID, LayerID
@@ -74,12 +74,13 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     return Delta(tuple(steps))
 
 
-def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, dt.date]) -> Delta:
+def pruning(store: Store, doomed: Sequence[LayerID], left: Collection[LayerID], retired: Mapping[LayerID, dt.date]) -> Delta:
     """Return the steps that remove layers: their records first, then tar-splits, links and trees.
 
     Args:
         store: what is there.
         doomed: layers that no image and no other layer needs, children first.
+        left: all other layers.
         retired: all layers that are retired afterwards.
     """
     layout = store.layout
@@ -90,7 +91,11 @@ def pruning(store: Store, doomed: Sequence[LayerID], retired: Mapping[LayerID, d
         steps += [Remove(path=layout.link(store.link(layer))) for layer in doomed]
         steps += [Remove(path=layout.layer(layer)) for layer in doomed]
         if layout.form is Form.SHARDED:
-            steps += [Remove(path=layout.tree(layer)) for layer in doomed]
+            # A shard of which nothing is left goes as a whole, with its catalog.
+            shards = {layout.shard(layer) for layer in left}
+            emptied = {layer: layout.shard(layer) for layer in doomed if layout.shard(layer) not in shards}
+            steps += [Remove(path=layout.tree(layer)) for layer in doomed if layer not in emptied]
+            steps += [Remove(path=shard) for shard in dict.fromkeys(emptied.values())]
     return Delta(tuple(steps))
 
 

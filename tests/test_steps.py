@@ -177,7 +177,7 @@ def test_nothing_to_do_is_no_step(planner: Planner) -> None:
     store = planner.store
     outcome = Outcome(layers=[], made={}, big_data={}, images=store.images, retired={}, removed=[])
     assert not delta_of(store, store.ground({}), outcome)
-    assert not pruning(store, [], {})
+    assert not pruning(store, [], [], {})
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -185,23 +185,32 @@ def test_the_steps_that_prune(planner: Planner, form: Form) -> None:
     planner.form = form
     planner.do(planner.add(ONE, "a.b/c:1"))
     planner.do(drop("a.b/c:1"))
-    delta = pruning(planner.store, [TOP_ID], {BASE_ID: TODAY})
+    delta = pruning(planner.store, [TOP_ID], [BASE_ID], {BASE_ID: TODAY})
     assert lines(delta) == [
         "file cstore.json",
         "index overlay-layers/layers.json",
         f"remove overlay-layers/{TOP_ID}.tar-split.gz",
         f"remove overlay/l/{LINKS[TOP_ID]}",
         f"remove overlay/{TOP_ID}",
-        *([f"remove pool/{TOP_ID[:2]}/{TOP_ID}"] if form is Form.SHARDED else []),
+        *([f"remove pool/{TOP_ID[:2]}"] if form is Form.SHARDED else []),
     ]
     assert [value["id"] for value in json.loads(content(delta, "overlay-layers/layers.json"))] == [BASE_ID]
     assert json.loads(content(delta, "cstore.json"))["retired"] == {BASE_ID: TODAY.isoformat()}
 
 
+def test_a_shard_stays_as_long_as_a_layer_is_in_it(planner: Planner) -> None:
+    planner.form = Form.SHARDED
+    planner.do(planner.add(ONE, "a.b/c:1"))
+    planner.do(drop("a.b/c:1"))
+    beside = LayerID(TOP_ID[:2] + BASE_ID[2:])
+    removed = [line for line in lines(pruning(planner.store, [TOP_ID, BASE_ID], [beside], {})) if line.startswith("remove pool/")]
+    assert removed == [f"remove pool/{TOP_ID[:2]}/{TOP_ID}", f"remove pool/{BASE_ID[:2]}"]
+
+
 def test_retiring_otherwise_without_pruning_only_writes_cstore_json(planner: Planner) -> None:
     planner.do(planner.add(ONE, "a.b/c:1"))
     day = dt.date(2020, 2, 29)
-    delta = pruning(planner.store, [], {TOP_ID: day})
+    delta = pruning(planner.store, [], [BASE_ID, TOP_ID], {TOP_ID: day})
     assert lines(delta) == ["file cstore.json"]
     assert (
         content(delta, "cstore.json")

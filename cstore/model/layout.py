@@ -66,7 +66,11 @@ class Layout:
 
     def tree(self, layer: LayerID) -> str:
         """Where a layer's directory really is."""
-        return f"pool/{layer[:2]}/{layer}" if self.form is Form.SHARDED else self.layer(layer)
+        return f"{self.shard(layer)}/{layer}" if self.form is Form.SHARDED else self.layer(layer)
+
+    def shard(self, layer: LayerID) -> str:
+        """In the sharded form, the directory that a layer's directory shares with others, and which is a catalog (spec F6, F7)."""
+        return f"pool/{layer[:2]}"
 
     def layer_target(self, layer: LayerID) -> str | None:
         """The text of the symlink at `layer`, None where the directory itself is there."""
@@ -96,8 +100,8 @@ class Layout:
         """The catalog markers that a store with these layers needs beside those in big layers (spec F7)."""
         if self.form is Form.DIRECT:
             return ()
-        shards = sorted({layer[:2] for layer in layers})
-        rooms = ("overlay", "overlay-images", "overlay-layers", *(f"pool/{shard}" for shard in shards))
+        shards = sorted({self.shard(layer) for layer in layers})
+        rooms = ("overlay", "overlay-images", "overlay-layers", *shards)
         return tuple(f"{room}/{CATALOG}" for room in rooms)
 
 

@@ -97,7 +97,7 @@ def test_what_is_removed_goes_after_what_is_put_one_path_a_call(gateway: Publish
     calls = [call for call in gateway.machine.calls()[before:] if call[0] == "ingest"]
     assert calls[0] == INGEST
     assert [call[:2] for call in calls[1:]] == [["ingest", "-d"]] * 4
-    assert calls[-1] == ["ingest", "-d", f"{STORE}/{tree}", NAME]
+    assert calls[-1] == ["ingest", "-d", f"{STORE}/{tree.rpartition('/')[0]}", NAME]
     assert problems(gateway.store) == []
 
 
