@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cstore.publish.directory import apply
     from cstore.publish.prune import prune
     from cstore.publish.repair import repair
+    from cstore.publish.views import View, create_view, list_views, remove_view
     from cstore.publish.within import within
     from cstore.store import Store
     from cstore.verification.problem import Problem, Reach
@@ -37,12 +38,16 @@ __all__ = [
     "SourceError",
     "Store",
     "StoreError",
+    "View",
     "adopt",
     "apply",
     "compare",
+    "create_view",
+    "list_views",
     "plan",
     "prune",
     "publishing",
+    "remove_view",
     "repair",
     "verify",
     "within",
@@ -51,6 +56,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _ERRORS = "cstore.errors"
+_VIEWS = "cstore.publish.views"
 _HOMES = {
     "Adopted": "cstore.publish.adopt",
     "Batch": "cstore.publish.batch",
@@ -66,12 +72,16 @@ _HOMES = {
     "SourceError": _ERRORS,
     "Store": "cstore.store",
     "StoreError": _ERRORS,
+    "View": _VIEWS,
     "adopt": "cstore.publish.adopt",
     "apply": "cstore.publish.directory",
     "compare": "cstore.comparison",
+    "create_view": _VIEWS,
+    "list_views": _VIEWS,
     "plan": "cstore.planning",
     "prune": "cstore.publish.prune",
     "publishing": "cstore.publish.batch",
+    "remove_view": _VIEWS,
     "repair": "cstore.publish.repair",
     "verify": "cstore.verification.store",
     "within": "cstore.publish.within",

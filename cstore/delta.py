@@ -8,13 +8,27 @@ from typing import IO, TYPE_CHECKING, Protocol
 from attrs import field, frozen
 
 from cstore.index.lock import hash_of
+from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from cstore.index.index import Index
     from cstore.layer.entry import Entry
 
-__all__ = ["Delta", "Entries", "PutDirectory", "PutFile", "PutSymlink", "PutTree", "Remove", "ReplaceIndex", "Step", "file_of"]
+__all__ = [
+    "Delta",
+    "Entries",
+    "PutDirectory",
+    "PutFile",
+    "PutSymlink",
+    "PutTree",
+    "Remove",
+    "ReplaceIndex",
+    "Step",
+    "file_of",
+    "index_step",
+]
 
 
 class Entries(Protocol):
@@ -155,6 +169,12 @@ class Delta:
 def file_of(path: str, data: bytes) -> PutFile:
     """Return the step that puts a file with these bytes."""
     return PutFile(path=path, size=len(data), open=lambda: io.BytesIO(data))
+
+
+def index_step(index: Index) -> ReplaceIndex:
+    """Return the step that replaces an index of a store."""
+    path, lock_path = (LAYERS_INDEX, LAYERS_LOCK) if index.name == "layers" else (IMAGES_INDEX, IMAGES_LOCK)
+    return ReplaceIndex(path=path, lock_path=lock_path, data=index.data, lock=index.lock)
 
 
 def _beside(step: Step) -> int:

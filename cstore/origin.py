@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from attrs import frozen
 
 from cstore.files import Directory
+from cstore.model.layout import ABOUT, VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "opened"]
 
 _MOST_STEPS = 40
+_LEVELS = 2
+"""Directories from a view up to its store."""
 _MARKS = ("user.fqrn", "user.root_hash")
 _FIND = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -60,7 +63,8 @@ class Origin:
         """Return the repository of a store: the nearest directory above that CernVM-FS marks as one, or else just the one above.
 
         That one counts only if it belongs to the owner of the store: who owns a store in a directory such as `/tmp` must not lead
-        others to what lies beside it (spec P26).
+        others to what lies beside it (spec P26). Of a
+        view it is that of its store.
 
         Args:
             store: the store's directory.
@@ -177,10 +181,21 @@ def _parts(path: str) -> list[str]:
 
 def _above(place: Path) -> Path:
     """Return the directory above a store, or the store itself where another one owns that."""
+    store = _store_of(place)
     with suppress(OSError):
-        if place.parent.stat().st_uid != place.stat().st_uid:
-            return place
-    return place.parent
+        if store.parent.stat().st_uid != store.stat().st_uid:
+            return store
+    return store.parent
+
+
+def _store_of(place: Path) -> Path:
+    """Return the store whose layers a view shares, where one user owns both; any other store is itself."""
+    store = place.parents[_LEVELS - 1] if len(place.parents) >= _LEVELS else place
+    with suppress(OSError):
+        owners = {directory.stat().st_uid for directory in (place, place.parent, store)}
+        if place.parent.name == VIEWS and os.path.lexists(store / ABOUT) and len(owners) == 1:
+            return store
+    return place
 
 
 def _is_repository(place: Path) -> bool:

@@ -14,6 +14,7 @@ from cstore.model.digest import Digest
 from cstore.model.image import ImageRecord
 from cstore.model.reference import Reference
 from cstore.steps import Outcome, delta_of
+from cstore.views import refuse_view
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,7 +46,9 @@ def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, Fetch
     Raises:
         NotFoundError: a change names an image that is not there.
         FormatError: a record that must be read is malformed.
+        StoreError: the store is a view, or one of its views is damaged.
     """
+    refuse_view(store)
     draft = _Draft(store, ground)
     for change in changes:
         if isinstance(change, Add):
@@ -133,10 +136,12 @@ class _Draft:
                 layers=new,
                 made=self._made(),
                 big_data={image: items for image, items in self._big_data.items() if not self._edited[image].is_gone},
-                images=self._store.images.edited(changed, added),
+                images=self._store.images.edited(changed, [*added.values()]),
+                touched={**changed, **added},
                 retired=retired,
                 removed=[record.id for record in gone],
             ),
+            today,
         )
 
     def _made(self) -> dict[LayerID, str]:
@@ -147,12 +152,12 @@ class _Draft:
                 made.setdefault(layer, (time or image.config.created).text)
         return made
 
-    def _records(self) -> tuple[dict[str, bytes | None], list[bytes]]:
+    def _records(self) -> tuple[dict[str, bytes | None], dict[str, bytes]]:
         changed: dict[str, bytes | None] = {}
-        added = []
+        added: dict[str, bytes] = {}
         for identity, edit in self._edited.items():
             if edit.before is None:
-                added += [] if edit.is_gone else [encode(edit.after.to_dict())]
+                added.update({} if edit.is_gone else {identity: encode(edit.after.to_dict())})
             elif edit.is_gone:
                 changed[identity] = None
             elif edit.before != edit.after:

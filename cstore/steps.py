@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
-from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step, file_of
+from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, Step, file_of, index_step
 from cstore.index.gojson import encode
 from cstore.index.index import Index
 from cstore.model.layer import COMPRESSIONS, LayerRecord
-from cstore.model.layout import ABOUT, BIG_LAYER, CATALOG, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form
+from cstore.model.layout import ABOUT, BIG_LAYER, CATALOG, Form
 from cstore.model.timestamp import Timestamp
+from cstore.showing import Changed
+from cstore.views import following
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.source.fetch import FetchedLayer
     from cstore.store import Ground, Store
 
-__all__ = ["Outcome", "about_steps", "beside_diff", "delta_of", "images_step", "layers_below", "layers_step", "pruning"]
+__all__ = ["Outcome", "about_steps", "beside_diff", "delta_of", "layers_below", "pruning", "removing"]
 
 
 @frozen(kw_only=True)
@@ -37,24 +39,35 @@ class Outcome:
     """New items, by image and key."""
     images: Index
     """All images."""
+    touched: Mapping[str, bytes | None] = field(factory=dict)
+    """The records of those that are new or changed, by ID; None for those that go."""
     retired: Mapping[LayerID, dt.date]
     """All retired layers."""
     removed: Sequence[ImageID]
     """Images that are no longer among them."""
 
 
-def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
+def delta_of(store: Store, ground: Ground, outcome: Outcome, today: dt.date) -> Delta:
     """Return the steps that turn a store into what it is to hold.
 
-    Layer trees come first, then links, tar-splits, layers.json, big data and images.json; removals last.
+    Layer trees come first, then links, tar-splits, layers.json, big data and images.json, then the views; removals last.
+
+    Args:
+        store: what is there.
+        ground: what must be known to add the layers.
+        outcome: what is to be there.
+        today: the day to note for layers that a view does not need any more.
+
+    Raises:
+        StoreError: a view is damaged.
     """
     layout = store.layout
     unrecorded = [layer for layer in outcome.layers if store.layers.raw(layer.id) is None]
-    records = [encode(_record(layer, outcome.made[layer.id]).to_dict()) for layer in unrecorded]
-    layers = store.layers.edited({}, records)
+    records = {layer.id: encode(_record(layer, outcome.made[layer.id]).to_dict()) for layer in unrecorded}
+    layers = store.layers.edited({}, [*records.values()])
     steps: list[Step] = []
     if store.is_new:
-        steps += [layers_step(Index.empty("layers")), images_step(Index.empty("images"))]
+        steps += [index_step(Index.empty("layers")), index_step(Index.empty("images"))]
     steps += about_steps(store, store.about.with_retired(outcome.retired))
     if store.is_new or outcome.layers:
         catalogs = layout.catalogs(layer.id for layer in outcome.layers)
@@ -65,54 +78,54 @@ def delta_of(store: Store, ground: Ground, outcome: Outcome) -> Delta:
     steps += [PutSymlink(path=layout.link(ground.links[layer.id]), target=layout.link_target(layer.id)) for layer in outcome.layers]
     steps += [_tar_split_step(layout.tar_split(layer.id), layer) for layer in outcome.layers]
     if layers is not store.layers or store.layers.is_stale:
-        steps.append(layers_step(layers))
+        steps.append(index_step(layers))
     for image, items in outcome.big_data.items():
         steps += [file_of(layout.big_data(image, key), data) for key, data in items.items()]
     if outcome.images is not store.images or store.images.is_stale:
-        steps.append(images_step(outcome.images))
+        steps.append(index_step(outcome.images))
+    steps += following(store, Changed(images=outcome.touched, layers=records, links=ground.links), today)
     steps += [Remove(path=layout.image(image)) for image in outcome.removed]
     return Delta(tuple(steps))
 
 
 def pruning(store: Store, doomed: Sequence[LayerID], left: Collection[LayerID], retired: Mapping[LayerID, dt.date]) -> Delta:
-    """Return the steps that remove layers: their records first, then tar-splits, links and trees.
+    """Return the steps that remove layers: cstore.json says which are still retired, and then as `removing` does.
+
+    Args:
+        store: what is there; its views are left alone.
+        doomed: layers that no image and no other layer needs, children first.
+        left: all other layers.
+        retired: all layers that are retired afterwards.
+    """
+    return Delta((*about_steps(store, store.about.with_retired(retired)), *removing(store, doomed, left)))
+
+
+def removing(store: Store, doomed: Sequence[LayerID], left: Collection[LayerID]) -> Iterator[Step]:
+    """Yield the steps that remove layers: their records first, then tar-splits, links and trees.
 
     Args:
         store: what is there.
         doomed: layers that no image and no other layer needs, children first.
         left: all other layers.
-        retired: all layers that are retired afterwards.
     """
     layout = store.layout
-    steps: list[Step] = [*about_steps(store, store.about.with_retired(retired))]
     if doomed:
-        steps.append(layers_step(store.layers.edited(dict.fromkeys(doomed))))
-        steps += [Remove(path=layout.tar_split(layer)) for layer in doomed]
-        steps += [Remove(path=layout.link(store.link(layer))) for layer in doomed]
-        steps += [Remove(path=layout.layer(layer)) for layer in doomed]
+        yield index_step(store.layers.edited(dict.fromkeys(doomed)))
+        yield from (Remove(path=layout.tar_split(layer)) for layer in doomed)
+        yield from (Remove(path=layout.link(store.link(layer))) for layer in doomed)
+        yield from (Remove(path=layout.layer(layer)) for layer in doomed)
         if layout.form is Form.SHARDED:
             # A shard of which nothing is left goes as a whole, with its catalog.
             shards = {layout.shard(layer) for layer in left}
             emptied = {layer: layout.shard(layer) for layer in doomed if layout.shard(layer) not in shards}
-            steps += [Remove(path=layout.tree(layer)) for layer in doomed if layer not in emptied]
-            steps += [Remove(path=shard) for shard in dict.fromkeys(emptied.values())]
-    return Delta(tuple(steps))
+            yield from (Remove(path=layout.tree(layer)) for layer in doomed if layer not in emptied)
+            yield from (Remove(path=shard) for shard in dict.fromkeys(emptied.values()))
 
 
 def about_steps(store: Store, about: About) -> Iterator[Step]:
     """Yield the step that writes cstore.json, if it says anything new."""
     if store.is_new or about != store.about:
         yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
-
-
-def layers_step(index: Index) -> ReplaceIndex:
-    """Return the step that replaces layers.json."""
-    return ReplaceIndex(path=LAYERS_INDEX, lock_path=LAYERS_LOCK, data=index.data, lock=index.lock)
-
-
-def images_step(index: Index) -> ReplaceIndex:
-    """Return the step that replaces images.json."""
-    return ReplaceIndex(path=IMAGES_INDEX, lock_path=IMAGES_LOCK, data=index.data, lock=index.lock)
 
 
 def _tar_split_step(path: str, layer: FetchedLayer) -> PutFile:

@@ -21,7 +21,7 @@ ROOMS = [
     ("confined", "files", "origin"),
     ("location", "store"),
     ("source",),
-    ("changes", "comparison", "delta", "planning", "pruning", "steps"),
+    ("changes", "comparison", "delta", "planning", "pruning", "showing", "steps", "views"),
     ("verification",),
     ("mend",),
     ("publish",),
@@ -41,6 +41,7 @@ TESTED_BY = {
     "source/__init__": "source/test_source",
     **{f"verification/{name}": "verification/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},
     **{f"verification/{name}": "verification/test_rules" for name in ("orphans", "overlay", "shared")},
+    "mend/views": "verification/test_views",
     **{f"verification/{name}": "verification/test_deep" for name in ("compare", "content", "tree")},
 }
 """Where the tests of a module are that is not called as they are."""
@@ -120,9 +121,10 @@ def test_the_package_itself_imports_nothing_when_it_is_imported() -> None:
     assert [ast.unparse(node) for node in top] == ["from __future__ import annotations", "from typing import TYPE_CHECKING, Any"]
 
 
-@pytest.mark.parametrize(
-    "module", [module for module in MODULES if room(module) in ("errors", "model", "index", "changes", "planning", "steps")]
-)
+PURE = ("errors", "model", "index", "changes", "planning", "showing", "steps", "views")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) in PURE])
 def test_these_do_no_input_or_output(module: str) -> None:
     assert {name.partition(".")[0] for name in imported(module)} & INPUT_OUTPUT == set()
     assert [node for node in ast.walk(parsed(module)) if isinstance(node, ast.Name) and node.id == "open"] == []

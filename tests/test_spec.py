@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from cstore.model.layout import Form
 from cstore.publish.batch import publishing
+from cstore.publish.views import create_view, remove_view
 from tests.images import Image, directory, file, tar, whiteout, write_layout
 
 if TYPE_CHECKING:
@@ -168,6 +170,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         batch.tag("registry.example.org/path/one:v1", "localhost/other:v2")
     with publishing(root) as batch:
         batch.remove("registry.example.org/path/plain:v1")
+    create_view(root, "some", ["*/path/*"], dt.date(2026, 1, 2))
+    create_view(root, "none", ["nothing"], dt.date(2026, 1, 2))
+    remove_view(root, "none", dt.date(2026, 1, 2))
     return root
 
 
@@ -183,6 +188,10 @@ def test_what_cstore_writes_is_valid(store: Path) -> None:
     assert violations(IMAGES, images) == []
     assert violations(LAYERS, layers) == []
     assert violations(ABOUT, about) == []
+    view = store / "views/some"
+    assert violations(IMAGES, read(view, "overlay-images/images.json")) == []
+    assert violations(LAYERS, read(view, "overlay-layers/layers.json")) == []
+    assert violations(ABOUT, read(view, "cstore.json")) == []
 
 
 def test_an_empty_index_is_valid() -> None:
@@ -303,6 +312,12 @@ def test_planted_violations_in_layers_json_are_found(planted: dict[str, Any]) ->
         {"retired": None},
         {"retired": {"x": "2026-01-02"}},
         {"retired": {ID: "yesterday"}},
+        {"views": {}},
+        {"views": {"../x": ["*"]}},
+        {"views": {"x": []}},
+        {"views": {"x": "*"}},
+        {"views": {"x": ["a b"]}},
+        {"removed-views": {"x": "yesterday"}},
     ],
     ids=str,
 )

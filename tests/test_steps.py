@@ -163,7 +163,7 @@ def test_links_of_layers_whose_ids_begin_alike(planner: Planner) -> None:
         retired={},
         removed=[],
     )
-    delta = delta_of(store, store.ground({layer.id: layer.parent for layer in layers}), outcome)
+    delta = delta_of(store, store.ground({layer.id: layer.parent for layer in layers}), outcome, TODAY)
     first, second = (tree(delta, f"overlay/{layer}").files for layer in alike)
     assert first["link"] != second["link"]
     assert second["link"].startswith(first["link"])
@@ -176,7 +176,7 @@ def test_nothing_to_do_is_no_step(planner: Planner) -> None:
     planner.do(planner.add(ONE, "a.b/c:1"))
     store = planner.store
     outcome = Outcome(layers=[], made={}, big_data={}, images=store.images, retired={}, removed=[])
-    assert not delta_of(store, store.ground({}), outcome)
+    assert not delta_of(store, store.ground({}), outcome, TODAY)
     assert not pruning(store, [], [], {})
 
 

@@ -36,7 +36,7 @@ def command(location: str, *, as_json: bool) -> None:
     counts = {
         "layers": len(lineage.sizes),
         "retired": len(unreferenced(lineage, images)),
-        "layout": store.about.form.value,
+        "layout": store.about.layout_name,
         # In a repository the owner of the store's directory says nothing of its layers.
         "owners": str(Owners.there(place.root) if isinstance(place, DirectoryPlace) else place.owners),
     }
@@ -48,9 +48,8 @@ def command(location: str, *, as_json: bool) -> None:
         size, depth = _measure(image, lineage)
         told = (image.id[:_SHORT_ID], "-" if image.created.is_zero else image.created.text[:_DAY], show.size(size), str(depth))
         rows += [(name, *told) for name in image.names or ("<none>",)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in show.table_lines(rows):
+        click.echo(line)
     click.echo(
         f"{show.count(len(images), 'image')}, {show.count(len(lineage.sizes), 'layer')} of which {counts['retired']} retired; "
         f"layout {counts['layout']}; owners: {counts['owners']}"

@@ -12,13 +12,13 @@ import orjson
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.progress import Progress
     from cstore.publish.batch import Receipt
     from cstore.publish.place import Published
 
-__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "size", "step_dict"]
+__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "size", "step_dict", "table_lines"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
@@ -68,6 +68,13 @@ def receipt_json(done: Receipt | Published | None, **more: object) -> str:
     """Return what was done as JSON, with the revision that was published, null where none was."""
     told = (done.revision, done.root_hash) if done is not None else (None, None)
     return as_json({**more, "changed": bool(done and done.delta), "revision": told[0], "root_hash": told[1]})
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield rows with their cells below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def step_dict(step: Step) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from cstore.delta import Delta, PutSymlink, PutTree, Step, file_of
+from cstore.delta import Delta, PutSymlink, PutTree, Step, file_of, index_step
 from cstore.errors import StoreError
 from cstore.index.gojson import encode, rewrite
 from cstore.index.index import Index
@@ -17,7 +17,9 @@ from cstore.model.image import ImageRecord
 from cstore.model.layer import COMPRESSIONS, LayerRecord
 from cstore.model.layout import BIG_LAYER, CATALOG, Form
 from cstore.model.timestamp import Timestamp
-from cstore.steps import about_steps, beside_diff, images_step, layers_below, layers_step
+from cstore.showing import Changed
+from cstore.steps import about_steps, beside_diff, layers_below
+from cstore.views import following, refuse_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,7 +103,9 @@ def plan_adopt(store: Store, findings: Findings, measure: Callable[[FoundLayer],
     Raises:
         FormatError: a record that must be read is malformed.
         ContentError: a tree that is to be copied cannot be read.
+        StoreError: the store is a view, or one of its views is damaged.
     """
+    refuse_view(store)
     if store.is_new and not findings.images:
         return Delta()
     wanted = {layer.id: layer for image in findings.images for layer in image.layers}
@@ -122,11 +126,14 @@ class _Plan:
     def steps(self, findings: Findings, measures: Mapping[LayerID, Measures]) -> Iterator[Step]:
         """Yield the steps in the order that keeps a store valid after each of them (spec P1)."""
         store, layout = self.store, self.store.layout
-        layers = store.layers.edited({}, [encode(_layer_record(layer, measures.get(layer.id)).to_dict()) for layer in self.new.values()])
-        images = store.images.edited(dict(self._renamed(findings.renamed)), [encode(_record(image).to_dict()) for image in findings.images])
+        new_layers = {layer.id: encode(_layer_record(layer, measures.get(layer.id)).to_dict()) for layer in self.new.values()}
+        new_images: dict[str, bytes] = {image.listed.id: encode(_record(image).to_dict()) for image in findings.images}
+        renamed = dict(self._renamed(findings.renamed))
+        layers = store.layers.edited({}, [*new_layers.values()])
+        images = store.images.edited(renamed, [*new_images.values()])
         if store.is_new:
-            yield layers_step(Index.empty("layers"))
-            yield images_step(Index.empty("images"))
+            yield index_step(Index.empty("layers"))
+            yield index_step(Index.empty("images"))
         yield from self._about_steps(findings)
         if store.is_new or self.new:
             yield from (file_of(catalog, b"") for catalog in layout.catalogs(self.new) if catalog not in self.ground.catalogs)
@@ -134,11 +141,12 @@ class _Plan:
             yield from self._tree_steps(layer, measures.get(layer.id))
         yield from (PutSymlink(path=layout.link(self.ground.links[layer]), target=layout.link_target(layer)) for layer in self.new)
         if layers is not store.layers or store.layers.is_stale:
-            yield layers_step(layers)
+            yield index_step(layers)
         for image in findings.images:
             yield from (file_of(layout.big_data(image.listed.id, key), data) for key, data in _big_data(image).items())
         if images is not store.images or store.images.is_stale:
-            yield images_step(images)
+            yield index_step(images)
+        yield from following(store, Changed(images={**renamed, **new_images}, layers=new_layers, links=self.ground.links))
 
     def _about_steps(self, findings: Findings) -> Iterator[Step]:
         used = {layer.id for image in findings.images for layer in image.layers}

@@ -8,11 +8,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cstore.delta import Delta, PutDirectory, PutSymlink, Remove, ReplaceIndex, Step, file_of
+from cstore.errors import FormatError
 from cstore.files import Directory
 from cstore.index.gojson import encode
+from cstore.index.index import Index
 from cstore.mend.complete import Completion
 from cstore.mend.containers import refuse_containers
 from cstore.mend.draft import Draft, lock_of
@@ -20,14 +22,17 @@ from cstore.mend.duplicates import drop_duplicates
 from cstore.mend.feasible import Feasible
 from cstore.mend.links import Links
 from cstore.mend.removals import Removals, left_by_overlay
+from cstore.mend.views import repair_views
 from cstore.model.about import About
 from cstore.model.chain import LayerID
-from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, big_data_file
+from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, Link, big_data_file
 from cstore.origin import Origin
+from cstore.store import Store
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import Reading, read_store
 from cstore.verification.records import Image, Layer, decoded, read_images, read_layers
 from cstore.verification.survey import Survey, is_id
+from cstore.views import refuse_view
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -40,7 +45,7 @@ __all__ = ["MENDED", "plan_repair"]
 
 _NUMBERS = (
     *(2, 3, 4, 5, 6, 11, 19, 20, 22, 38, 40, 41, 42, 44, 45, 52, 53, 54, 55, 56, 59),
-    *(66, 67, 74, 75, 77, 81, 82, 83, 84, 85, 87, 88, 90),
+    *(66, 67, 74, 75, 77, 81, 82, 83, 84, 85, 87, 88, 90, 101, 102, 103, 104, 106),
 )
 MENDED = frozenset(f"V{number}" for number in _NUMBERS)
 """The rules of which repair mends what breaks them, as a rule."""
@@ -63,7 +68,10 @@ def plan_repair(root: Path, readers_root: str, grace: dt.timedelta, today: dt.da
     """
     refuse_containers(root)
     with ExitStack() as opened:
-        return _Repair(read_store(root, readers_root, opened), opened, grace, today).plan()
+        reading = read_store(root, readers_root, opened)
+        if reading.survey.about is not None:
+            refuse_view(Store.new(root, reading.survey.about))
+        return _Repair(reading, opened, grace, today).plan()
 
 
 @define
@@ -100,6 +108,7 @@ class _Repair:
         for image, items in written.items():
             steps += [file_of(f"overlay-images/{image}/{big_data_file(key)}", data) for key, data in items.items()]
         steps += self._index_steps("images", drafts)
+        steps += self._view_steps(survey, drafts)
         if drafts and all(record.id for draft in drafts.values() for record in draft):
             # Otherwise what seems to belong to nothing may be that of a record that has lost its ID.
             steps += Removals(survey, overlay, self._origin, self._grace, self._today).steps()
@@ -140,13 +149,30 @@ class _Repair:
         if self._is_fixed:
             return
         is_damaged = any(problem.code == "V88" for problem in self._reading.problems)
+        about = self._about(survey)
+        if is_damaged or about != (survey.about or About(form=about.form)):
+            yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
+
+    def _about(self, survey: Survey) -> About:
+        """Return what cstore.json is to say."""
         about = survey.about or About(form=self._form(survey))
         used = survey.used()
-        retired = {
-            LayerID(layer): about.retired.get(LayerID(layer), self._today) for layer in survey.layers if layer not in used and is_id(layer)
-        }
-        if is_damaged or retired != about.retired:
-            yield file_of(ABOUT, encode(about.with_retired(retired).to_dict()) + b"\n")
+        unused = [LayerID(layer) for layer in survey.layers if layer not in used and is_id(layer)]
+        return about.with_retired({layer: about.retired.get(layer, self._today) for layer in unused})
+
+    def _view_steps(self, survey: Survey, drafts: Mapping[str, Draft]) -> Iterator[Step]:
+        """Yield the steps for the views, where all that they show is known."""
+        if not drafts or survey.about is None or not survey.about.all_views:
+            return
+        new = {name: draft.data for name, draft in drafts.items()}
+        data = {name: self._reading.files[name].data if (made := new[name]) is None else made for name in drafts}
+        try:
+            images, layers = (Index.read(name, data[name]) for name in ("images", "layers"))
+            store = evolve(Store.new(survey.root, self._about(survey)), images=images, layers=layers, is_new=False)
+            yield from [*repair_views(store, {LayerID(layer): Link(link) for layer, link in survey.links.items()}, self._today)]
+        except FormatError:
+            # A record that only readers can decode; verify tells what is left.
+            return
 
     def _form(self, survey: Survey) -> Form:
         """Return the form in which the layers of a store lie."""

@@ -12,6 +12,7 @@ from cstore.model.chain import LayerID, parse_layer_id
 from cstore.model.digest import found
 from cstore.model.fields import Fields
 from cstore.model.layout import Form, Layout
+from cstore.model.view import parse_patterns, parse_view_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["About"]
 
 _VERSION = 1
+_VIEW = "view"
 
 
 @frozen(kw_only=True)
@@ -28,6 +30,12 @@ class About:
     form: Form = Form.DIRECT
     retired: dict[LayerID, dt.date] = field(factory=dict)
     """Layers that no image uses any more, each with the day since when."""
+    views: dict[str, tuple[str, ...]] = field(factory=dict)
+    """The views of the store, each with the patterns of the names that it shows (spec F12)."""
+    removed_views: dict[str, dt.date] = field(factory=dict)
+    """Views that show nothing any more, each with the day since when (spec F16)."""
+    is_view: bool = False
+    """Whether this is a view, and no store of its own; then its layers are symlinks at their places."""
     unrecognized: dict[str, Any] = field(factory=dict)
 
     @classmethod
@@ -42,21 +50,30 @@ class About:
         if version != _VERSION:
             raise FormatError(take.at("version"), f"expected {_VERSION}, found {version}: a newer cstore wrote this store")
         form = take.text("layout")
-        if form not in (item.value for item in Form):
-            raise FormatError(take.at("layout"), f'expected "direct" or "sharded", found {found(form)}')
+        if form not in (_VIEW, *(item.value for item in Form)):
+            raise FormatError(take.at("layout"), f'expected "direct", "sharded" or "view", found {found(form)}')
         retired = take.mapping("retired", _day)
+        views = take.mapping("views", _patterns)
+        removed = take.mapping("removed-views", _day)
         return cls(
-            form=Form(form),
+            form=Form.DIRECT if form == _VIEW else Form(form),
+            is_view=form == _VIEW,
+            views={parse_view_name(name, take.at("views")): patterns for name, patterns in views.items()},
+            removed_views={parse_view_name(name, take.at("removed-views")): day for name, day in removed.items()},
             retired={parse_layer_id(layer, take.at("retired")): day for layer, day in retired.items()},
             unrecognized=take.unrecognized(),
         )
 
     def to_dict(self) -> dict[str, object]:
         """Return the members of the file, in their order."""
+        views = {name: list(patterns) for name, patterns in sorted(self.views.items())}
+        removed = {name: day.isoformat() for name, day in sorted(self.removed_views.items())}
         return {
             "version": _VERSION,
-            "layout": self.form.value,
+            "layout": self.layout_name,
             "retired": {layer: day.isoformat() for layer, day in sorted(self.retired.items())},
+            **({"views": views} if views else {}),
+            **({"removed-views": removed} if removed else {}),
             **self.unrecognized,
         }
 
@@ -65,9 +82,25 @@ class About:
         return evolve(self, retired=dict(retired))
 
     @property
+    def layout_name(self) -> str:
+        """What the file says of the layout: `direct`, `sharded` or `view`."""
+        return _VIEW if self.is_view else self.form.value
+
+    @property
+    def all_views(self) -> dict[str, tuple[str, ...]]:
+        """The patterns of each view, none for those that show nothing any more."""
+        return {**dict.fromkeys(self.removed_views, ()), **self.views}
+
+    @property
     def layout(self) -> Layout:
         """The paths of a store of this form."""
         return Layout(self.form)
+
+
+def _patterns(value: object, at: str) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise FormatError(at, f"expected an array, found {found(value)}")
+    return parse_patterns(value, at)
 
 
 def _day(value: object, at: str) -> dt.date:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cstore.model.chain import ImageID, LayerID
 
-__all__ = ["Form", "Layout", "Link", "big_data_file", "link_candidates", "parse_link"]
+__all__ = ["Form", "Layout", "Link", "big_data_file", "index_of", "link_candidates", "parse_link", "view_at"]
 
 Link = NewType("Link", str)
 """The short name of a layer in `overlay/l/`, without any path."""
@@ -38,6 +38,8 @@ WORK_LOCK = ".cstore-work/lock"
 """The file that a writer holds locked; others see by it that one is at work."""
 CATALOG = ".cvmfscatalog"
 LINKS = "overlay/l"
+VIEWS = "views"
+"""Where the views of a store lie, each a directory (spec F12)."""
 BIG_LAYER = 1000
 """A layer of this many entries gets a catalog of its own in the sharded form (spec F7)."""
 
@@ -103,6 +105,20 @@ class Layout:
         shards = sorted({self.shard(layer) for layer in layers})
         rooms = ("overlay", "overlay-images", "overlay-layers", *shards)
         return tuple(f"{room}/{CATALOG}" for room in rooms)
+
+
+def view_at(name: str) -> str:
+    """Where a view of a store lies (spec F12)."""
+    return f"{VIEWS}/{name}"
+
+
+def index_of(path: str) -> tuple[str, str]:
+    """Split the path of an index into that of the view in which it is, with a slash at its end, and its own there.
+
+    The first is empty for an index of the store itself; the second is empty where the path is that of no index.
+    """
+    own = next((index for index in (IMAGES_INDEX, LAYERS_INDEX) if path == index or path.endswith(f"/{index}")), "")
+    return (path.removesuffix(own), own) if own else (path, "")
 
 
 def big_data_file(key: str) -> str:

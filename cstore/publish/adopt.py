@@ -20,7 +20,9 @@ from cstore.progress import silent
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.find import find_place
 from cstore.publish.place import Published
+from cstore.publish.views import refuse_place_of_view
 from cstore.store import Store
+from cstore.views import refuse_view
 
 if TYPE_CHECKING:
     from cstore.delta import Delta
@@ -115,7 +117,12 @@ class Adoption:
 
     def _plan(self) -> tuple[Findings, Delta]:
         root = self._place.root
-        store = Store.new(root, About(form=self._place.form)) if self._place.is_vacant() else Store.open(root)
+        if self._place.is_vacant():
+            refuse_place_of_view(root)
+            store = Store.new(root, About(form=self._place.form))
+        else:
+            store = Store.open(root)
+            refuse_view(store)
         findings = find(store, self._converter, self._platform)
         return findings, plan_adopt(store, findings, self._converter.measures, copies=self._copies)
 

@@ -20,7 +20,9 @@ from cstore.planning import Add, Change, Drop, Tag, plan
 from cstore.progress import silent
 from cstore.publish.find import find_place
 from cstore.publish.place import Place, Published
+from cstore.publish.views import refuse_place_of_view
 from cstore.store import Store
+from cstore.views import refuse_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,8 +230,10 @@ class Batch:
     def _opened_store(self) -> Store:
         root = self._place.root
         if any(isinstance(change, Add) for change in self._changes) and self._place.is_vacant():
+            refuse_place_of_view(root)
             return Store.new(root, About(form=self._form or self._place.form))
         store = Store.open(root)
+        refuse_view(store)
         if self._form not in (None, store.about.form):
             raise StoreError(f"{root}: expected a store of the form {self._form.value}, found one of {store.about.form.value}")
         return store

@@ -71,8 +71,8 @@ class Journal:
         replaced = [path for path in written if stat.S_ISREG(there[path]) or stat.S_ISLNK(there[path])]
         indexes = [step for step in delta if isinstance(step, ReplaceIndex)]
         locks = {step.lock_path: step.lock.hex() for step in indexes}
-        files = [step for step in delta if isinstance(step, PutFile)]
-        decisive = indexes[-1] if indexes else files[-1] if files else None
+        # All that is put after the decisive one would be missing where a run is finished that was killed just then.
+        decisive = next((step for step in reversed(delta.steps) if isinstance(step, ReplaceIndex | PutFile)), None)
         told = decisive.first if isinstance(decisive, ReplaceIndex) else hash_of(decisive.open().read() if decisive else b"")
         above = {path[: match.start()] for path in [*written, *locks] for match in re.finditer("/", path)}
         former = {path: _read(root, path, _LONGEST_LOCK) for path in locks}

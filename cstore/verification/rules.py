@@ -22,6 +22,7 @@ _STORE = (
     ("V4", "the digests of an image and of its manifests are digests", "4 5 6: images run save build pull"),
     ("V5", "both locks are files that readers can open", "4 5 6: images run save build pull"),
     ("V6", "a name of a layer stands there once", "4 5 6: images run save build pull"),
+    ("V106", "each view that cstore.json names is there", "4 5 6: images run save build pull"),
 )
 _IMAGE = (
     ("V11", "an image has one record", "4 5 6: images"),
@@ -55,6 +56,8 @@ _IMAGE = (
     ("V62", "a directory that is opaque is so for readers of every kind", "4 5 6: run"),
     ("V63", "a tree holds what its layer holds", "4 5 6: run save"),
     ("V64", "what a layer hides of the layers below is hidden", "4 5 6: run"),
+    ("V101", "a view has each image of its store of which a name matches, with those names", ""),
+    ("V102", "a view has no other image, and no other name", ""),
 )
 _FEATURE = (
     ("V21", "a layer ID is 64 hexadecimal digits", "4 5 6: pull"),
@@ -81,6 +84,7 @@ _FEATURE = (
     ("V76", "others can read the store", "4 5 6: rootless"),
     ("V77", "a layer has no label and no mapped owners", "4 5 6: rootless"),
     ("V78", "a layer has the size of its tar", ""),
+    ("V103", "a record of a view is that of its store, but for its names", ""),
 )
 _NOTE = (
     ("V81", "each directory of overlay is a layer's", ""),
@@ -100,6 +104,8 @@ _NOTE = (
     ("V95", "each layer that other readers share leads to a directory of the repository", ""),
     ("V96", "a directory that a layer only implies looks as below", ""),
     ("V97", "the files of a layer have the owners that the layer gives them", ""),
+    ("V104", "what a view shares with its store is a relative symlink to it", ""),
+    ("V105", "each directory of views is that of a view that cstore.json names", ""),
 )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from cstore.errors import FormatError, NotFoundError
+from cstore.errors import FormatError, NotFoundError, StoreError
 from cstore.location import place_of
-from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
+from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX, VIEWS, view_at
 from cstore.model.reference import Reference
 from cstore.progress import Progress, silent
 from cstore.verification import indexes
@@ -24,6 +24,7 @@ from cstore.verification.quiet import Watch
 from cstore.verification.reading import Reading, read_store
 from cstore.verification.rules import problem
 from cstore.verification.shared import check_shared
+from cstore.verification.views import check_listed, check_view, in_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ __all__ = ["verify"]
 
 _SHORTEST_ID = 6
 _READINGS = 3
-_UNDER_WAY = frozenset(["V81", "V82", "V83", "V84", "V85", "V87"])
+_UNDER_WAY = frozenset(["V81", "V82", "V83", "V84", "V85", "V87", "V101", "V102", "V103", "V104", "V105", "V106"])
 """What holds again as soon as a change that is under way has ended."""
 
 
@@ -148,6 +149,37 @@ class _Check:
     _sizes: dict[str, LayerSize]
 
     def run(self) -> Iterator[Problem]:
+        """Yield the problems of the store, and then those of its views."""
+        survey, told = self._reading.survey, set[tuple[str, str]]()
+        for found in self._check_store():
+            told.add((found.code, found.subject))
+            yield found
+        if self._asked.image is not None:
+            return
+        overlay = Overlay(survey, self._reading.origin)
+        self._opened.callback(overlay.close)
+        yield from check_listed(survey, overlay)
+        views = overlay.room(VIEWS)
+        for name, patterns in survey.about.all_views.items() if survey.about else ():
+            if views is not None and not views.is_followed and views.found(name) == "a directory":
+                yield from in_view(name, self._check_view(name, patterns), told)
+
+    def _check_view(self, name: str, patterns: Sequence[str]) -> Iterator[Problem]:
+        """Check a view, as a store of its own and against its store."""
+        root, readers_root = self._asked.root / view_at(name), f"{self._asked.readers_root}/{view_at(name)}"
+        asked = _Asked(root, readers_root, silent, None, is_deep=False, sample=0)
+        with ExitStack() as opened:
+            try:
+                reading = read_store(root, readers_root, opened, None if self._doubtful is None else opened)
+            except StoreError as error:
+                yield problem("V106", "", "", f"expected a view, found none that can be read ({error})")
+                return
+            yield from _Check(asked, reading, opened, self._doubtful, {}).run()
+            overlay = Overlay(reading.survey, reading.origin)
+            opened.callback(overlay.close)
+            yield from check_view(self._reading.survey, reading.survey, overlay, patterns)
+
+    def _check_store(self) -> Iterator[Problem]:
         reading = self._reading
         survey, images, layers = reading.survey, reading.images, reading.layers
         yield from reading.problems
@@ -174,7 +206,7 @@ class _Check:
             yield from check_shared(reading.origin)
         content = Deep(survey, overlay, self._asked.progress, self._sizes)
         yield from content.check(self._deep_ones(needed))
-        if self._asked.is_deep and self._asked.image is None:
+        if self._asked.is_deep and self._asked.image is None and not (survey.about and survey.about.is_view):
             yield from check_catalogs(survey, overlay, content.sizes)
         if survey.access.count:
             said = f"expected others to be able to read everything, found {survey.access.count} that they cannot"

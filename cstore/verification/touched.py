@@ -10,7 +10,7 @@ from cstore.errors import PublishError
 from cstore.files import UnreadableError
 from cstore.index import lock as locks
 from cstore.index.gojson import encode
-from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
+from cstore.model.layout import IMAGES_INDEX, index_of
 from cstore.origin import opened
 from cstore.verification.indexes import check_image_record, check_layer_record, wrong
 from cstore.verification.problem import Reach
@@ -65,7 +65,7 @@ def check_delta(delta: Delta, old: Callable[[str], bytes]) -> Iterator[Problem]:
         old: gives the bytes of an index as it is, by its path; empty where there is none.
     """
     for step in delta:
-        if isinstance(step, ReplaceIndex) and step.path in (LAYERS_INDEX, IMAGES_INDEX):
+        if isinstance(step, ReplaceIndex) and index_of(step.path)[1]:
             yield from _check_lock(step)
             yield from _check_index(step, old(step.path))
 
@@ -83,7 +83,7 @@ def _check_index(step: ReplaceIndex, old: bytes) -> Iterator[Problem]:
     except ValueError as error:
         yield problem("V1", step.path, step.path, f"expected an array in JSON, found something else ({error})")
         return
-    if step.path != IMAGES_INDEX:
+    if index_of(step.path)[1] != IMAGES_INDEX:
         for layer in read_layers(values):
             yield from [wrong(layer, step.path)] if isinstance(layer, Wrong) else check_layer_record(layer)
         return

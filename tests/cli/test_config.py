@@ -41,5 +41,20 @@ def test_a_path_that_podman_cannot_use_is_told(tmp_path: Path, made: dict[str, s
     assert "expected a path without commas, quotes, backslashes and control characters" in done.err
 
 
+def test_a_view(store: Path) -> None:
+    call("view", "create", store, "team", "--match", "*/team/*")
+    told = tomllib.loads(call("config", store, "--view", "team").out)["storage"]
+    assert told["options"] == {"additionalimagestores": [f"{store}/views/team"]}
+    assert call("config", store / "views/team").out == call("config", store, "--view", "team").out
+
+
+def test_a_view_that_is_none_or_goes_is_not_told(store: Path) -> None:
+    said = f'cstore: {store}: expected a view "team", found none\n'
+    assert (call("config", store, "--view", "team").code, call("config", store, "--view", "team").err) == (3, said)
+    call("view", "create", store, "team", "--match", "*/team/*")
+    call("view", "remove", store, "team")
+    assert call("config", store, "--view", "team").err == said
+
+
 def test_without_a_store_there_is_nothing_to_tell(tmp_path: Path) -> None:
     assert call("config", tmp_path).code == 3

@@ -25,6 +25,8 @@ def test_every_member_is_read() -> None:
     [
         pytest.param(FULL, id="all members"),
         pytest.param({"version": 1, "layout": "direct", "retired": {}}, id="nothing retired"),
+        pytest.param({**FULL, "views": {"a": ["x/*"], "b": ["y", "z"]}, "removed-views": {"c": "2026-01-02"}, "x": 1}, id="views"),
+        pytest.param({"version": 1, "layout": "view", "retired": {A: "2026-01-02"}}, id="a view"),
         pytest.param({**FULL, "view": {"of": [1, None]}, "empty": "", "null": None}, id="unknown fields"),
     ],
 )
@@ -34,6 +36,17 @@ def test_reading_and_writing_back_changes_nothing(value: dict[str, object]) -> N
     assert about.to_dict() == before
     assert about.with_retired(about.retired) == about
     assert value == before
+
+
+def test_a_view_is_of_the_direct_form() -> None:
+    about = About.from_dict({"version": 1, "layout": "view", "retired": {}})
+    assert (about.is_view, about.form, about.layout_name) == (True, Form.DIRECT, "view")
+
+
+def test_a_removed_view_has_no_patterns() -> None:
+    about = About.from_dict({**FULL, "views": {"b": ["y"]}, "removed-views": {"a": "2026-01-02"}})
+    assert about.all_views == {"a": (), "b": ("y",)}
+    assert list(about.to_dict()) == ["version", "layout", "retired", "views", "removed-views"]
 
 
 def test_members_and_layers_are_written_in_order() -> None:
@@ -56,8 +69,27 @@ def test_retiring_keeps_all_else() -> None:
         pytest.param([], "cstore.json: expected an object, found an array", id="array"),
         pytest.param({**FULL, "version": None}, "cstore.json.version: expected a whole number, found nothing", id="no version"),
         pytest.param({**FULL, "version": 2}, "cstore.json.version: expected 1, found 2: a newer cstore wrote this store", id="newer"),
+        pytest.param({**FULL, "views": []}, "cstore.json.views: expected an object, found an array", id="views are no object"),
+        pytest.param({**FULL, "views": {"a": "x"}}, "cstore.json.views['a']: expected an array, found \"x\"", id="patterns are no array"),
+        pytest.param(
+            {**FULL, "views": {"a": []}},
+            "cstore.json.views['a']: expected at least one pattern of names, found none",
+            id="no patterns",
+        ),
+        pytest.param(
+            {**FULL, "views": {"../a": ["x"]}},
+            'cstore.json.views: expected a name of up to 100 letters, digits and _.+=-, found "../a"',
+            id="a view elsewhere",
+        ),
+        pytest.param(
+            {**FULL, "removed-views": {"a": "x"}},
+            "cstore.json.removed-views['a']: expected a day such as 2026-11-24, found \"x\"",
+            id="no day of removal",
+        ),
         pytest.param({**FULL, "layout": None}, "cstore.json.layout: expected text, found nothing", id="no layout"),
-        pytest.param({**FULL, "layout": "flat"}, 'cstore.json.layout: expected "direct" or "sharded", found "flat"', id="unknown layout"),
+        pytest.param(
+            {**FULL, "layout": "flat"}, 'cstore.json.layout: expected "direct", "sharded" or "view", found "flat"', id="unknown layout"
+        ),
         pytest.param({**FULL, "retired": []}, "cstore.json.retired: expected an object, found an array", id="retired is no object"),
         pytest.param(
             {**FULL, "retired": {"../x": "2026-01-02"}},
