@@ -79,7 +79,7 @@ class _Outdated:
     """Those that go, children first."""
     left: Collection[LayerID]
     """All others."""
-    retired: Mapping[LayerID, dt.date]
+    retired: dict[LayerID, dt.date]
     """Those of the others that are retired, each with the day since when."""
 
 
