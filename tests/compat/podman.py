@@ -6,18 +6,22 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.compat.mounts import unmount_below
-from tests.compat.programs import attempt, cstore, run
+from tests.compat.programs import LINES, attempt, cstore, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Podman"]
+__all__ = ["Podman", "service"]
+
+_LONGEST = 30
 
 # What starts a container without systemd, under a low limit of files, and keeps all state below one directory.
 _CONF = """\
@@ -120,3 +124,24 @@ class Podman:
         finally:
             self("umount", container)
             self("rm", container)
+
+
+@contextmanager
+def service(podman: Podman) -> Iterator[str]:
+    """Run `podman system service` while the body runs, and yield where it is."""
+    address = f"unix://{podman.place}/socket"
+    process = subprocess.Popen(
+        ["podman", "system", "service", "--time=0", address],
+        env={**LINES, **podman.env},
+        cwd=podman.place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + _LONGEST
+        while attempt("podman", "--remote", "--url", address, "version").returncode and time.monotonic() < end:
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,15 +10,13 @@ import pytest
 from cstore.verification.store import verify
 from tests.compat.bench import Bench
 from tests.compat.mounts import read_only
-from tests.compat.podman import Podman
-from tests.compat.programs import LINES, attempt, require, run
+from tests.compat.podman import Podman, service
+from tests.compat.programs import require, run
 from tests.verification.target import BYSTANDER, VICTIM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_SECONDS = 30
 
 
 @pytest.fixture
@@ -29,27 +24,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     require("podman", "runc", "busybox")
     with Bench(tmp_path) as made:
         yield made
-
-
-@contextmanager
-def service(podman: Podman) -> Iterator[str]:
-    """Run `podman system service` while the body runs, and yield where it is."""
-    address = f"unix://{podman.place}/socket"
-    process = subprocess.Popen(
-        ["podman", "system", "service", "--time=0", address],
-        env={**LINES, **podman.env},
-        cwd=podman.place,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + _SECONDS
-        while attempt("podman", "--remote", "--url", address, "version").returncode and time.monotonic() < end:
-            time.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def listed(address: str) -> set[str]:

@@ -44,5 +44,5 @@ def programs() -> list[Member]:
     return [
         *(directory(name) for name in ("bin", "dev", "proc", "sys", "tmp")),
         file("bin/busybox", program, 0o755),
-        *(symlink(f"bin/{name}", "busybox") for name in ("cat", "ls", "sh", "stat", "true")),
+        *(symlink(f"bin/{name}", "busybox") for name in ("cat", "ls", "sh", "sleep", "stat", "true", "wc")),
     ]
