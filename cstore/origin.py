@@ -16,7 +16,7 @@ from cstore.model.layout import ABOUT, VIEWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Origin", "opened"]
+__all__ = ["Origin", "has_own_repository", "opened"]
 
 _MOST_STEPS = 40
 _LEVELS = 2
@@ -182,10 +182,7 @@ def _parts(path: str) -> list[str]:
 def _above(place: Path) -> Path:
     """Return the directory above a store, or the store itself where another one owns that."""
     store = _store_of(place)
-    with suppress(OSError):
-        if store.parent.stat().st_uid != store.stat().st_uid:
-            return store
-    return store.parent
+    return store.parent if has_own_repository(store) else store
 
 
 def _store_of(place: Path) -> Path:
@@ -196,6 +193,13 @@ def _store_of(place: Path) -> Path:
         if place.parent.name == VIEWS and os.path.lexists(store / ABOUT) and len(owners) == 1:
             return store
     return place
+
+
+def has_own_repository(store: Path) -> bool:
+    """Whether the directory above a store belongs to the owner of the store, so that what lies there can be the store's too."""
+    with suppress(OSError):
+        return store.parent.stat().st_uid == store.stat().st_uid
+    return True
 
 
 def _is_repository(place: Path) -> bool:

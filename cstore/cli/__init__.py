@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except StoreError as error:
-        click.echo(f"cstore: {error}", err=True)
+        from cstore.verification.problem import printable  # noqa: PLC0415 - most runs have nothing to say
+
+        click.echo(f"cstore: {printable(str(error))}", err=True)
         sys.exit(_FAILED)
     except SystemExit as end:
         # click ends like this when nobody reads its output any more.

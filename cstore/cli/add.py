@@ -68,10 +68,10 @@ def command(
         return
     if dry_run:
         for line in show.delta_lines(receipt.delta):
-            click.echo(line)
+            show.say(line)
     else:
         for line in [*_lines(names, receipt), *_lines_of_revision(receipt, revision)]:
-            click.echo(line)
+            show.say(line)
 
 
 def _see_each_once(names: list[str]) -> None:

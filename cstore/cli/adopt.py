@@ -9,7 +9,6 @@ import click
 from cstore.cli import show
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.publish.adopt import Adopted, Adoption
-from cstore.verification.problem import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +42,7 @@ def command(
         click.echo(show.as_json(_dict(adopted, dry_run=dry_run)))
     else:
         for line in (*_lines(adopted, dry_run=dry_run), *show.revision_lines(adopted.published, "" if dry_run else revision_tag)):
-            click.echo(printable(line))
+            show.say(line)
     if adopted.left:
         click.get_current_context().exit(_LEFT)
 

@@ -38,7 +38,7 @@ def command(a: str, b: str, *, as_json: bool) -> None:
         click.echo(show.as_json(_dict(differences)))
     else:
         for line in _lines(differences):
-            click.echo(line)
+            show.say(line)
     if differences:
         click.get_current_context().exit(_DIFFERENT)
 

@@ -30,7 +30,7 @@ def command(location: str, image: str, *, as_json: bool) -> None:
         click.echo(show.as_json(described))
         return
     for line in _lines(described):
-        click.echo(line)
+        show.say(line)
 
 
 def _dict(store: Store, record: ImageRecord, chain: tuple[LayerRecord, ...]) -> dict[str, Any]:

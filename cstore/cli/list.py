@@ -49,7 +49,7 @@ def command(location: str, *, as_json: bool) -> None:
         told = (image.id[:_SHORT_ID], "-" if image.created.is_zero else image.created.text[:_DAY], show.size(size), str(depth))
         rows += [(name, *told) for name in image.names or ("<none>",)]
     for line in show.table_lines(rows):
-        click.echo(line)
+        show.say(line)
     click.echo(
         f"{show.count(len(images), 'image')}, {show.count(len(lineage.sizes), 'layer')} of which {counts['retired']} retired; "
         f"layout {counts['layout']}; owners: {counts['owners']}"

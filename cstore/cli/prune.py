@@ -31,9 +31,9 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, as_json: bool,
         click.echo(show.receipt_json(done, steps=[show.step_dict(step) for step in done.delta]))
         return
     for line in show.delta_lines(done.delta):
-        click.echo(line)
+        show.say(line)
     for line in show.revision_lines(done, "" if dry_run else revision_tag):
-        click.echo(line)
+        show.say(line)
 
 
 def _preview(place: Place, grace: dt.timedelta, today: dt.date) -> Published:

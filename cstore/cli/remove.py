@@ -31,6 +31,6 @@ def command(location: str, names: tuple[str, ...], *, as_json: bool, wait: float
         click.echo(show.receipt_json(batch.receipt, names=list(names)))
         return
     for name in names:
-        click.echo(f"removed {name}")
+        show.say(f"removed {name}")
     for line in show.revision_lines(batch.receipt, revision_tag):
-        click.echo(line)
+        show.say(line)

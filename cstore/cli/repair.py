@@ -50,11 +50,11 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, wait: float, r
         delta = repair(place, grace, today).delta
         left = list(verify(place.root, readers_root=place.readers_root))
     for line in show.delta_lines(delta):
-        click.echo(line)
+        show.say(line)
     if left:
         click.echo("what is left:" if not dry_run else "what repair does not mend:")
         for line in report_lines(left):
-            click.echo(line)
+            show.say(line)
         click.echo(summary(left))
         if any(_is_added(problem, place.root) for problem in left):
             click.echo("`cstore add` brings back what is missing of an image")

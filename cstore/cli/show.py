@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
@@ -10,6 +11,7 @@ import click
 import orjson
 
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
+from cstore.verification.problem import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from cstore.publish.batch import Receipt
     from cstore.publish.place import Published
 
-__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "size", "step_dict", "table_lines"]
+__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "say", "size", "step_dict", "table_lines"]
 
+_TELLING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
 _COUNTING = ("checking", "reading")
@@ -43,8 +46,13 @@ def count(number: int, thing: str) -> str:
 
 
 def as_json(value: object) -> str:
-    """Return a value as one line of JSON."""
-    return orjson.dumps(value).decode()
+    """Return a value as one line of JSON, in which nothing tells a terminal something."""
+    return _TELLING.sub(lambda match: f"\\u{ord(match[0]):04x}", orjson.dumps(value).decode())
+
+
+def say(line: str) -> None:
+    """Print a line; names and texts in it may be of anybody, so that what would tell a terminal something is escaped."""
+    click.echo(printable(line))
 
 
 def delta_lines(delta: Delta) -> Iterator[str]:

@@ -32,6 +32,6 @@ def command(location: str, name: str, new_name: str, *, as_json: bool, wait: flo
     if as_json:
         click.echo(show.receipt_json(receipt, names=[tagged]))
         return
-    click.echo(f"tagged {name} as {tagged}" if receipt and receipt.delta else f"{tagged}: already there")
+    show.say(f"tagged {name} as {tagged}" if receipt and receipt.delta else f"{tagged}: already there")
     for line in show.revision_lines(receipt, revision_tag):
-        click.echo(line)
+        show.say(line)

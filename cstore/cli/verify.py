@@ -92,7 +92,7 @@ def command(
         click.echo(as_junit(problems, nearest))
     elif not as_json:
         for line in report_lines(problems):
-            click.echo(line)
+            show.say(line)
         checked = str(counts) if image is None else f"image {printable(image)}"
         click.echo(summary(problems) if problems else f"sound: {checked}")
     reaches |= {problem.reach for problem in problems}

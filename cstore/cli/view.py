@@ -86,7 +86,7 @@ def listed(location: str, *, as_json: bool) -> None:
         patterns = " ".join(view.patterns) if view.removed is None else f"removed on {view.removed}"
         rows.append((view.name, str(view.images), str(view.layers), show.size(view.index_bytes), patterns))
     for line in show.table_lines(rows):
-        click.echo(line)
+        show.say(line)
 
 
 def _dict(view: View) -> dict[str, object]:
@@ -117,6 +117,6 @@ def _tell(done: Published, tag: str, *, dry_run: bool, as_json: bool) -> None:
         click.echo(show.receipt_json(done, steps=[show.step_dict(step) for step in done.delta]))
         return
     for line in show.delta_lines(done.delta):
-        click.echo(line)
+        show.say(line)
     for line in show.revision_lines(done, "" if dry_run else tag):
-        click.echo(line)
+        show.say(line)

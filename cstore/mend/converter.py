@@ -17,6 +17,7 @@ from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields
 from cstore.model.layout import IMAGES_INDEX, big_data_file
 from cstore.model.manifest import Config, Descriptor, Manifest
+from cstore.origin import has_own_repository
 from cstore.progress import Progress, silent
 from cstore.source.files import LARGEST_DOCUMENT
 
@@ -42,7 +43,14 @@ class Origin:
 
     @property
     def repository(self) -> Confined:
-        """The repository."""
+        """The repository.
+
+        Raises:
+            StoreError: the store belongs to somebody else than the directory above it: its layers would be looked for in what is
+                none of its owner's business (spec P26).
+        """
+        if not has_own_repository(self.store):
+            raise StoreError(f"{self.store}: expected a store of the owner of the directory above it, found one of another user")
         return Confined(self.store.parent, self.seen.parent)
 
     def path(self, inside: str) -> str:
