@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NOW = dt.timedelta(0)
 NOT_AT_ONCE = ("V75", "V101", "V102")
 """What is wrong for a moment: a lock follows its index, and a view its store."""
-AS_MANY = int(os.environ.get("CRASH_POINTS", "6"))
+AS_MANY = int(os.environ.get("CRASH_POINTS", "4"))
 """Moments tried for each change."""
 
 
