@@ -186,7 +186,8 @@ class Life(RuleBasedStateMachine):
             batch.add(self.sources[0], name=NAMES[0])
             for name, image in self.model.names.items():
                 batch.add(self.sources[image], name=name)
-            if NAMES[0] not in self.model.names:
+        if NAMES[0] not in self.model.names:
+            with publishing(new, today=DAY) as batch:
                 batch.remove(NAMES[0])
         prune(new, dt.timedelta(0), DAY)
         try:
