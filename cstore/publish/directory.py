@@ -13,7 +13,7 @@ from cstore.model.layout import WORK, WORK_LOCK
 from cstore.progress import Progress, silent
 from cstore.publish.deleting import DIRECTORY
 from cstore.publish.journal import Journal, clear, recover
-from cstore.publish.locks import take
+from cstore.publish.locks import NoLocksError, take
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
 from cstore.verification.touched import refuse_unsound
@@ -51,8 +51,8 @@ def writing(root: Path, progress: Progress = silent) -> Iterator[None]:
     """
     with _as_publish_errors(root):
         made = not root.exists()
-        Writer(root, Owners.of(root)).put_directory("")
         try:
+            Writer(root, Owners.of(root)).put_directory("")
             with _sole(root, progress):
                 recover(Writer(root, Owners.of(root)))
                 yield
@@ -180,11 +180,16 @@ def _sole(root: Path, progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            os.unlink(_LOCK, dir_fd=work)
-            (root / WORK).rmdir()
+        _take_away(root, work)
         os.close(work)
         os.close(file)
+
+
+def _take_away(root: Path, work: int) -> None:
+    """Take away the lock and the work directory; what is left in that one, the next writer looks at."""
+    with suppress(OSError):
+        os.unlink(_LOCK, dir_fd=work)
+        (root / WORK).rmdir()
 
 
 def _locked(root: Path, progress: Progress) -> tuple[int, int] | None:
@@ -199,6 +204,7 @@ def _locked(root: Path, progress: Progress) -> tuple[int, int] | None:
         raise PublishError(f"{place}: expected a directory of the store, found a symlink") from None
     with ExitStack() as opened:
         opened.callback(os.close, work)
+        is_new = _LOCK not in os.listdir(work)  # noqa: PTH208 - of a descriptor
         try:
             file = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _LOCK_MODE, dir_fd=work)
         except FileNotFoundError:
@@ -208,7 +214,13 @@ def _locked(root: Path, progress: Progress) -> tuple[int, int] | None:
                 place.rmdir()
             raise OSError(error.errno, error.strerror, str(root / WORK_LOCK)) from None
         opened.callback(os.close, file)
-        take(file, root / WORK_LOCK, WRITERS_PATIENCE, lambda: progress("waiting for", f"another writer of {root}", 0))
+        try:
+            take(file, root / WORK_LOCK, WRITERS_PATIENCE, lambda: progress("waiting for", f"another writer of {root}", 0))
+        except NoLocksError:
+            # Where nobody can lock it, nobody else is using it.
+            if is_new:
+                _take_away(root, work)
+            raise
         try:
             is_there = os.path.samestat(os.fstat(file), os.stat(_LOCK, dir_fd=work, follow_symlinks=False))
         except FileNotFoundError:

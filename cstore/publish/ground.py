@@ -67,13 +67,18 @@ class Ground:
                 os.close(above)
         return here
 
-    def made(self, name: str, above: int) -> int:
+    def made(self, name: str, above: int, mode: int = _PRIVATE) -> int:
         """Make a directory in an open one and return a descriptor of it, for `finish` to give it away; nobody else can change it before.
+
+        Args:
+            name: its name.
+            above: the open directory.
+            mode: that it has meanwhile; what readers see already, they can enter, also if this process dies.
 
         Raises:
             PublishError: somebody has put another one in its place.
         """
-        os.mkdir(name, _PRIVATE, dir_fd=above)
+        os.mkdir(name, mode, dir_fd=above)
         made = os.open(name, DIRECTORY, dir_fd=above)
         if os.geteuid() == 0 and os.fstat(made).st_uid != 0:
             os.close(made)
@@ -111,6 +116,6 @@ class Ground:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise OSError(error.errno, error.strerror, str(place)) from None
             raise PublishError(f"{place}: expected a directory of the store, found something else") from None
-        made = self.made(part, above)
+        made = self.made(part, above, _MODE)
         self.finish(made, _MODE)
         return made

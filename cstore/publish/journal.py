@@ -129,13 +129,14 @@ class Journal:
         return data is not None and hash_of(data).hex() == self.sha256
 
     def undo(self, writer: Writer) -> None:
-        """Make the store what it was before the delta."""
-        for number, path in enumerate(self.replaced):
+        """Make the store what it was before the delta; as far as it gets, readers see a sound store, or none where there was none."""
+        for number, path in reversed([*enumerate(self.replaced)]):
             writer.restore(f"{WORK}/old-{number}", path)
         for path, lock in self.old_locks.items():
             if _read(writer.root, path, _LONGEST_LOCK) != bytes.fromhex(lock):
                 writer.put_lock(path, bytes.fromhex(lock))
-        for path in reversed(self.puts):
+        # Without the last index a new store is none (spec P1), whatever else is still there.
+        for path in ([self.decisive] if self.decisive in self.puts else []) + [*reversed(self.puts)]:
             writer.remove(path)
         self.tidy(writer)
         for path in reversed(self.directories):

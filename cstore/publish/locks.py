@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["everybodys", "exclusive", "take"]
+__all__ = ["NoLocksError", "everybodys", "exclusive", "take"]
 
 _PAUSE = 0.01
 _UNTOLD = 3.0
 """Seconds that one waits without a word."""
 _MODE = 0o666
 _HOW = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class NoLocksError(PublishError):
+    """Nobody can lock a file there."""
 
 
 @contextmanager
@@ -97,7 +101,8 @@ def take(file: int, path: Path, patience: float, waiting: Callable[[], object] =
         waiting: is called once, when that has taken some seconds.
 
     Raises:
-        PublishError: somebody held it all that time, or the file system knows no locks.
+        NoLocksError: the file system knows no locks.
+        PublishError: somebody held it all that time.
     """
     start = time.monotonic()
     has_told = False
@@ -106,7 +111,7 @@ def take(file: int, path: Path, patience: float, waiting: Callable[[], object] =
             fcntl.fcntl(file, fcntl.F_OFD_SETLK, request(fcntl.F_WRLCK))
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise PublishError(f"{path}: expected a file system with locks, found: {error.strerror}") from None
+                raise NoLocksError(f"{path}: expected a file system with locks, found: {error.strerror}") from None
             if time.monotonic() >= start + patience:
                 raise PublishError(f"{path}: expected the lock within {patience:g} seconds, found it held by another program") from None
             if not has_told and time.monotonic() >= start + _UNTOLD:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import subprocess
 import tempfile
 import termios
@@ -17,7 +16,7 @@ from cstore.errors import PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["BusyError", "answer", "running", "wait_for_reader", "write_all"]
+__all__ = ["BusyError", "answer", "running", "wait_for_reader"]
 
 _IN_TRANSACTION = 17
 _LEASE_BUSY = 16
@@ -88,13 +87,6 @@ def _see_end(process: subprocess.Popen[bytes], call: str, output: IO[bytes]) -> 
     kind = BusyError if code in (_IN_TRANSACTION, _LEASE_BUSY) or any(words in told for words in _BUSY_WORDS) else PublishError
     shown = " ".join(told.split())[-_TOLD:] or "it said nothing"
     raise kind(f"{call}: expected it to publish, found exit code {code}: {shown}")
-
-
-def write_all(pipe: int, data: bytes) -> None:
-    """Write all of some bytes into a pipe."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(pipe, view) :]
 
 
 def wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> bool:

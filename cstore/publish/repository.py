@@ -13,7 +13,8 @@ from attrs import field, frozen
 
 from cstore.errors import PublishError, StoreError
 from cstore.publish.opening import Opening
-from cstore.publish.program import BusyError, answer, running, write_all
+from cstore.publish.program import BusyError, answer, running
+from cstore.publish.writer import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cstore.layer.entry import Entry, Kind
 from cstore.layer.scan import UNPRIVILEGED
 from cstore.layer.sparse import placed
+from cstore.publish.writer import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -76,21 +77,15 @@ def _write_file(entry: Entry, content: Iterator[bytes], top: int, owners: Owners
     try:
         if entry.pieces is None:
             for chunk in content:
-                _write_all(handle, chunk)
+                write_all(handle, chunk)
         else:
             os.ftruncate(handle, entry.size)
             for offset, part in placed(entry.pieces, content):
                 os.lseek(handle, offset, os.SEEK_SET)
-                _write_all(handle, part)
+                write_all(handle, part)
         _finish(entry, handle, owners)
     finally:
         os.close(handle)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    written = os.write(handle, data)
-    while written < len(data):
-        written += os.write(handle, data[written:])
 
 
 def _finish(entry: Entry, handle: int, owners: Owners) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cstore.delta import PutTree
     from cstore.publish.owners import Owners
 
-__all__ = ["ASIDE", "Writer", "delete"]
+__all__ = ["ASIDE", "Writer", "delete", "write_all"]
 
 
 ASIDE = ".cstore-aside-"
@@ -139,7 +139,7 @@ class Writer:
                 status = os.fstat(file)
                 if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
                     raise PublishError(f"{self.root / path}: expected a file with this name alone, found something else")
-                os.pwrite(file, data, 0)
+                write_all(file, data)
                 os.ftruncate(file, len(data))
                 self._ground.finish(file, _FILE_MODE)
             finally:
@@ -269,3 +269,14 @@ class Writer:
 
 def _rename(old: str, new: str, directory: int) -> None:
     os.rename(old, new, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write all of some bytes, of which one call may write a part, into a file or a pipe.
+
+    Raises:
+        OSError: the file system refused, or nobody reads the pipe any more.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]

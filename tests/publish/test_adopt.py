@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,11 +23,9 @@ from cstore.verification.store import verify
 from tests.converter import CONVERTER, Flaw, flat, layered, tree_of
 from tests.images import Image, device, directory, file, hardlink, symlink, tar, whiteout, write_layout
 from tests.publish.cvmfs import STORE, Publisher, publishing_machine
-from tests.publish.disturb import killed, points, run
 from tests.publish.repositories import publish_directory
 from tests.publish.soundness import is_visible, names, problems, unfinished
 from tests.publish.stores import DAY, exact, listing
-from tests.publish.stores import copy as copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,9 +46,6 @@ IMAGES = {
     HIDES: Image(layers=(BASE, tar(whiteout("etc/base")))),
 }
 REASON = 'layers[1]: expected a tree with whiteouts that overlay knows, found the file "etc/.wh.base" instead of one'
-
-AS_MANY = int(os.environ.get("CRASH_POINTS", "8"))
-"""Moments at which it is killed, for each way."""
 
 EACH_GENERATION = pytest.mark.parametrize("make", [layered, flat])
 EACH_WAY = pytest.mark.parametrize("copy", [False, True], ids=["where they lie", "copied"])
@@ -218,29 +212,6 @@ def test_an_adopted_image_that_is_removed_and_pruned_leaves_the_trees_alone(tmp_
     assert prune(tmp_path / "store", DAY - DAY, DAY).delta
     assert [*Store.open(tmp_path / "store").all_layers()] == []
     assert exact(tmp_path / "r") == before
-
-
-@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, which kills a program at a chosen system call")
-@EACH_WAY
-def test_killed_at_any_call_the_next_run_makes_it_good(tmp_path: Path, *, copy: bool) -> None:
-    origin = layered(tmp_path / "r", {name: IMAGES[name] for name in (APP, OTHER)})
-    for name in ("before", "after"):
-        with publishing(tmp_path / name, today=DAY) as batch:
-            batch.add(write_layout(tmp_path / "image", Image(layers=(BASE, tar(file("x"))))), name="localhost/x:1")
-
-    def arguments(root: Path) -> list[str]:
-        return ["adopt", str(root), "--from", str(origin), *(["--copy"] if copy else [])]
-
-    moments = points(arguments(tmp_path / "after"), tmp_path / "after", tmp_path / "log")
-    expected = {path: told[:-1] for path, told in listing(tmp_path / "after").items()}
-    for number in range(0, len(moments), max(len(moments) // AS_MANY, 1)):
-        root = tmp_path / f"killed-{number}"
-        copy_of(tmp_path / "before", root)
-        killed(arguments(root), moments[number], tmp_path / f"log-{number}")
-        assert list(_broken(root)) == []
-        assert set(names(root)) in ({"localhost/x:1"}, {"localhost/x:1", APP, OTHER})
-        assert run(arguments(root)).code == 0
-        assert {path: told[:-1] for path, told in listing(root).items()} == expected, moments[number]
 
 
 class TestRefusals:

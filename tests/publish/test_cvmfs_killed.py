@@ -24,7 +24,7 @@ from tests.publish.stores import IMAGES, NEW, OLD, TOOL, copy, sources
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOMENTS = 50
+MOMENTS = 20
 CHANCE = random.Random(3)  # noqa: S311 - moments, no secrets
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,6 @@ import pytest
 from cstore.errors import PublishError
 from tests.images import Image, file, tar, write_layout
 from tests.publish.cvmfs import NAME, Publisher, published, when_streaming
-from tests.publish.disturb import environment
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import IMAGES, NEW, OLD, TOOL
 
@@ -92,7 +92,7 @@ def test_two_programs_at_once_both_publish(publisher: Publisher, made: dict[str,
         subprocess.Popen(
             [sys.executable, "-m", "cstore", "add", publisher.location, made[tag], "--name", name],
             cwd=CHECKOUT,
-            env={**environment(), **publisher.environment},
+            env={**os.environ, **publisher.environment},
             stderr=subprocess.PIPE,
         )
         for tag, name in (("old", OLD), ("new", NEW))

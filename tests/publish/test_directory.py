@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -8,17 +9,18 @@ import pytest
 
 from cstore.delta import Delta, ReplaceIndex, file_of
 from cstore.errors import PublishError, StoreError
-from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK
+from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK, Form
 from cstore.publish.batch import publishing
 from cstore.publish.directory import apply, is_interrupted, is_vacant, writing
 from cstore.store import Store
 from tests.publish.soundness import is_visible, names, problems, unfinished
 from tests.publish.stores import DAY, FORMS, NEW, OLD, SCENARIOS, Scenario, copy, exact, listing, sources
+from tools.crashes.changes import CHANGES
+from tools.crashes.disturbance import Kind
+from tools.crashes.trial import Disturbed, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from cstore.model.layout import Form
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.value)
@@ -108,6 +110,25 @@ def test_what_was_made_for_nothing_is_gone(tmp_path: Path) -> None:
     with pytest.raises(KeyError), writing(tmp_path / "store"):
         raise KeyError
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, which lets a system call fail")
+@pytest.mark.parametrize(
+    ("call", "of", "kind"),
+    [
+        ("fchmod", "podmanStore>, ", Kind.EIO),
+        ("fchmod", "podmanStore/overlay>, ", Kind.KILL),
+        ("fcntl", ".cstore-work/lock>", Kind.EIO),
+        ("openat", ".cstore-work/lock>", Kind.ENOSPC),
+    ],
+    ids=["its mode", "killed before a mode", "its lock", "the file of its lock"],
+)
+def test_a_store_that_was_begun_and_not_ended_troubles_nobody(tmp_path: Path, call: str, of: str, kind: Kind) -> None:
+    change = next(change for change in CHANGES if change.name == "add to nothing")
+    trial = Trial.prepare(change, Form.DIRECT, "directory", tmp_path / "trial")
+    point = next(point for point in trial.points if point.call == call and of in point.shown)
+    outcome = trial.attempt(Disturbed(point, kind), "000001")
+    assert (outcome.has_happened, outcome.wrong) == (True, ())
 
 
 def test_an_empty_delta_makes_nothing(tmp_path: Path) -> None:

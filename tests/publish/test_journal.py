@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -12,10 +13,13 @@ from cstore.publish.directory import apply
 from cstore.publish.journal import Journal, recover
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
-from tests.publish.stores import listing
+from tests.publish.soundness import is_visible, problems
+from tests.publish.stores import FORMS, SCENARIOS, listing
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cstore.model.layout import Form
 
 FIRST = Delta(
     (
@@ -102,6 +106,36 @@ def test_recovering_twice_is_the_same_as_once(root: Path) -> None:
     (root / WORK_LOCK).unlink()
     (root / WORK).rmdir()
     assert listing(root) == before
+
+
+class Ending(Writer):
+    """Removes a few paths, and then no more."""
+
+    left: ClassVar[int] = 0
+
+    def remove(self, path: str) -> None:
+        if not Ending.left:
+            raise KeyboardInterrupt
+        Ending.left -= 1
+        super().remove(path)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form.value))
+def test_an_undo_that_is_cut_leaves_no_broken_store(tmp_path: Path, made: dict[str, str], form: Form) -> None:
+    """Spec P3: it is taken back in an order in which readers see no half of a store that was not there before."""
+    with SCENARIOS[0].planned(tmp_path / "store", made, form) as delta:
+        last = max(number for number, step in enumerate(delta.steps) if isinstance(step, ReplaceIndex))
+        removals = len(delta.steps)
+        for number in range(removals):
+            root = tmp_path / str(number) / "store"
+            root.mkdir(parents=True)
+            interrupted(root, delta, last)
+            Ending.left = number
+            with suppress(KeyboardInterrupt):
+                recover(Ending(root, Owners.of(root)))
+            assert not is_visible(root) or problems(root) == [], number
+            recover(Writer(root, Owners.of(root)))
+            assert [*root.rglob("*")] == [root / WORK, root / WORK_LOCK]
 
 
 def test_a_delta_without_indexes_is_decided_by_its_last_file(root: Path) -> None:

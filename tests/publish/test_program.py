@@ -9,7 +9,8 @@ import time
 import pytest
 
 from cstore.errors import PublishError
-from cstore.publish.program import BusyError, answer, running, wait_for_reader, write_all
+from cstore.publish.program import BusyError, answer, running, wait_for_reader
+from cstore.publish.writer import write_all
 
 CALL = "cvmfs_server publish r"
 

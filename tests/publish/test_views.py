@@ -6,6 +6,7 @@ import datetime as dt
 import fcntl
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,10 @@ from cstore.publish.views import create_view, list_views, remove_view
 from cstore.verification.problem import Reach
 from cstore.verification.store import verify
 from tests.publish.cvmfs import STORE, Publisher, markers, publishing_machine
-from tests.publish.disturb import killed, points
 from tests.publish.stores import DAY, NEW, OLD, TOOL, copy, listing
+from tools.crashes.calls import points
+from tools.crashes.disturbance import Kind, Recording, disturbance
+from tools.crashes.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,12 +137,13 @@ def test_killed_at_any_call(viewed: Path, made: dict[str, str], tmp_path: Path, 
 
     after = tmp_path / "after"
     copy(viewed, after)
-    moments = points(arguments(after), after, tmp_path / "log")
+    assert run(arguments(after), {}, Recording(tmp_path / "log")).code == 0
+    moments = points(tmp_path / "log")
     assert unsound(after) == []
     for number in range(CHANGES.index(change) % 3, len(moments), max(len(moments) // AS_MANY, 1)):
         root = tmp_path / f"killed-{number}"
         copy(viewed, root)
-        killed(arguments(root), moments[number], tmp_path / f"log-{number}")
+        assert run(arguments(root), {}, disturbance(moments[number], Kind.KILL, tmp_path / "killed")).code == -signal.SIGKILL
         assert unsound(root) == [], moments[number]
         with directory.writing(root):
             pass

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -74,6 +75,18 @@ def test_a_lock_stays_the_same_file(writer: Writer) -> None:
     writer.put_lock("room/lock", b"second")
     assert (writer.root / "room/lock").read_bytes() == b"second"
     assert (writer.root / "room/lock").stat().st_ino == before
+
+
+def test_a_lock_that_is_written_in_part_is_an_error(writer: Writer) -> None:
+    """The system writes 32 bytes and says so; what is left must be asked for again, and is refused."""
+    writer.put_lock("room/lock", b"1" * 64)
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32, former[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.put_lock("room/lock", b"2" * 64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
 
 
 @pytest.mark.parametrize("put", PUTS)
