@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,7 +16,7 @@ from cstore.model.layout import ABOUT, VIEWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Origin", "has_own_repository", "opened"]
+__all__ = ["Origin", "has_own_repository", "opened", "room"]
 
 _MOST_STEPS = 40
 _LEVELS = 2
@@ -42,6 +42,18 @@ def opened(root: Path) -> Iterator[Directory]:
         yield top
     finally:
         top.close()
+
+
+@contextmanager
+def room(root: Path, path: str) -> Iterator[Directory | None]:
+    """Open a directory of a store while the body runs; None where there is none, or a symlink to it leads out of the repository."""
+    with ExitStack() as stack:
+        try:
+            top = stack.enter_context(opened(root))
+        except OSError:
+            yield None
+            return
+        yield stack.enter_context(top.along(path))
 
 
 @frozen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -20,12 +19,11 @@ from cstore.model.layer import LayerRecord
 from cstore.model.layout import ABOUT, Layout, Link, link_candidates, parse_link
 from cstore.model.lineage import Lineage
 from cstore.model.reference import Reference
-from cstore.origin import opened
+from cstore.origin import room
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from cstore.files import Directory
     from cstore.model.chain import ImageID, LayerID
 
 __all__ = ["Ground", "Store"]
@@ -204,7 +202,7 @@ class Store:
         """
         if layer not in self._links:
             path = self.root / self.layout.layer(layer) / "link"
-            with self._room(self.layout.layer(layer)) as made:
+            with room(self.root, self.layout.layer(layer)) as made:
                 try:
                     text = made.read("link", _LARGEST_LINK).decode() if made is not None else None
                 except (UnreadableError, UnicodeDecodeError):
@@ -253,33 +251,22 @@ class Store:
     def tar_split(self, layer: LayerID) -> IO[bytes] | None:
         """Open the tar-split of a layer, None where it has none."""
         above, _, name = self.layout.tar_split(layer).rpartition("/")
-        with self._room(above) as room:
+        with room(self.root, above) as found:
             try:
-                return os.fdopen(room.open(name), "rb") if room is not None else None
+                return os.fdopen(found.open(name), "rb") if found is not None else None
             except UnreadableError:
                 return None
 
     def has(self, path: str) -> bool:
         """Whether the store has a file of this name, of its layout."""
         above, _, name = path.rpartition("/")
-        with self._room(above) as room:
-            return room is not None and room.status(name) is not None
+        with room(self.root, above) as found:
+            return found is not None and found.status(name) is not None
 
     def _is_free(self, link: Link, layer: LayerID) -> bool:
         """Whether nothing has the link, or just this layer: a run that was killed may have left it."""
         above, _, name = self.layout.link(link).rpartition("/")
-        with self._room(above) as room:
-            if room is None:
+        with room(self.root, above) as found:
+            if found is None:
                 return not self.has(above)
-            return room.status(name) is None or room.target(name) == self.layout.link_target(layer)
-
-    @contextmanager
-    def _room(self, path: str) -> Iterator[Directory | None]:
-        """Open a directory of the store for a look; None where there is none that symlinks inside its repository lead to."""
-        with ExitStack() as stack:
-            try:
-                top = stack.enter_context(opened(self.root))
-            except OSError:
-                yield None
-                return
-            yield stack.enter_context(top.along(path))
+            return found.status(name) is None or found.target(name) == self.layout.link_target(layer)

@@ -10,7 +10,8 @@ from cstore.delta import Delta, PutDirectory, ReplaceIndex, Step, file_of, index
 from cstore.errors import StoreError
 from cstore.index.gojson import encode
 from cstore.model.about import About
-from cstore.model.layout import ABOUT, CATALOG, LINKS, Form, view_at
+from cstore.model.layout import ABOUT, CATALOG, LINKS, VIEWS, Form, view_at
+from cstore.origin import room
 from cstore.showing import Changed, follow
 from cstore.store import Store
 
@@ -133,6 +134,11 @@ def unlisted_view(store: Store, name: str) -> Store | None:
     place = view_at(name)
     if not store.has(place):
         return None
+    for path in (VIEWS, place):
+        # A view is opened by its path, through which nobody is to lead anywhere (spec P26).
+        with room(store.root, path) as found:
+            if found is None or found.is_followed:
+                raise StoreError(f"{store.root / path}: expected a directory of the store, found something else")
     try:
         view = Store.open(store.root / place)
     except StoreError as error:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
 from attrs import define
 
 from cstore.delta import PutSymlink, Remove, ReplaceIndex, Step, file_of, index_step
 from cstore.errors import StoreError
+from cstore.files import UnreadableError
 from cstore.index.gojson import decode, encode
 from cstore.model.chain import ImageID, LayerID
 from cstore.model.layout import ABOUT, CATALOG, LINKS, TAR_SPLIT, Form, view_at
+from cstore.origin import room
 from cstore.showing import needed_layers, retired_layers, shown, symlink_of_image, symlinks_of_layer
 from cstore.verification.survey import is_id
 from cstore.views import moved, new_view, unlisted_view
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 __all__ = ["repair_views"]
+
+_LARGEST_INDEX = 1 << 30
 
 
 def repair_views(store: Store, links: Mapping[LayerID, Link], today: dt.date) -> Iterator[Step]:
@@ -69,7 +72,7 @@ class _Repair:
             yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
         if store.about.form is Form.SHARDED and not self._view.has(CATALOG):
             yield file_of(CATALOG, b"")
-        yield from (symlink for symlink in symlinks if _target(self._view.root / symlink.path) != symlink.target)
+        yield from (symlink for symlink in symlinks if _target(self._view.root, symlink.path) != symlink.target)
         yield from (step for step in (index_step(layers), index_step(images)) if not self._is_there(step))
         known = {symlink.path for symlink in symlinks}
         yield from (Remove(path=path) for path in self._found() if path not in known)
@@ -92,7 +95,7 @@ class _Repair:
 
     def _laid(self) -> list[str]:
         """Return the layers of which a view that cannot be read has symlinks."""
-        return [name for name in _listed(self._view.root / "overlay") if is_id(name)]
+        return [name for name in _listed(self._view.root, "overlay") if is_id(name)]
 
     def _symlinks(self, images: Index, layers: Index) -> list[PutSymlink]:
         """Return all the symlinks of the view."""
@@ -105,18 +108,15 @@ class _Repair:
         return [*(symlink for symlinks in of_layers for symlink in symlinks), *of_images]
 
     def _is_there(self, step: ReplaceIndex) -> bool:
-        try:
-            return [(self._view.root / path).read_bytes() for path in (step.path, step.lock_path)] == [step.data, step.lock]
-        except OSError:
-            return False
+        return [_read(self._view.root, path) for path in (step.path, step.lock_path)] == [step.data, step.lock]
 
     def _found(self) -> Iterator[str]:
         """Yield the symlinks that the view has, of layers and images, their links and tar-splits."""
-        for room in ("overlay", LINKS, "overlay-layers", "overlay-images"):
-            for name in _listed(self._view.root / room):
-                is_of_view = room == LINKS or is_id(name.removesuffix(TAR_SPLIT))
-                if is_of_view and _target(self._view.root / room / name) is not None:
-                    yield f"{room}/{name}"
+        for above in ("overlay", LINKS, "overlay-layers", "overlay-images"):
+            for name in _listed(self._view.root, above):
+                is_of_view = above == LINKS or is_id(name.removesuffix(TAR_SPLIT))
+                if is_of_view and _target(self._view.root, f"{above}/{name}") is not None:
+                    yield f"{above}/{name}"
 
 
 def _as_wanted(index: Index, records: Mapping[LayerID, bytes] | Mapping[str, bytes]) -> Index:
@@ -131,15 +131,21 @@ def _records(index: Index) -> Iterator[tuple[str, object]]:
     return ((str(value["id"]), value) for _, value in index.all())
 
 
-def _listed(place: Path) -> list[str]:
-    try:
-        return sorted(found.name for found in place.iterdir()) if stat.S_ISDIR(place.lstat().st_mode) else []
-    except OSError:
-        return []
+def _listed(root: Path, path: str) -> list[str]:
+    with room(root, path) as found:
+        return [] if found is None or found.is_followed else [*found.entries()]
 
 
-def _target(place: Path) -> str | None:
-    try:
-        return str(place.readlink())
-    except OSError:
-        return None
+def _target(root: Path, path: str) -> str | None:
+    above, _, name = path.rpartition("/")
+    with room(root, above) as found:
+        return None if found is None else found.target(name)
+
+
+def _read(root: Path, path: str) -> bytes | None:
+    above, _, name = path.rpartition("/")
+    with room(root, above) as found:
+        try:
+            return None if found is None else found.read(name, _LARGEST_INDEX)
+        except UnreadableError:
+            return None

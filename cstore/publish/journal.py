@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from attrs import asdict, frozen
@@ -20,13 +19,11 @@ from cstore.index.gojson import decode, encode
 from cstore.index.lock import hash_of
 from cstore.model.fields import Fields, text
 from cstore.model.layout import WORK, WORK_LOCK
-from cstore.origin import opened
+from cstore.origin import room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from cstore.files import Directory
     from cstore.publish.writer import Writer
 
 __all__ = ["Journal", "clear", "recover"]
@@ -182,32 +179,21 @@ def clear(writer: Writer) -> None:
 def _kind(root: Path, path: str) -> int:
     """Return the mode of what is at a path, 0 where nothing is."""
     above, _, name = path.rpartition("/")
-    with _room(root, above) as room:
-        status = room.status(name) if room is not None else None
+    with room(root, above) as found:
+        status = found.status(name) if found is not None else None
     return status.st_mode if status is not None else 0
 
 
 def _read(root: Path, path: str, most: int) -> bytes | None:
     """Return the bytes of a file of the store, None where there is none."""
     above, _, name = path.rpartition("/")
-    with _room(root, above) as room:
-        if room is None or room.status(name) is None:
+    with room(root, above) as found:
+        if found is None or found.status(name) is None:
             return None
         try:
-            return room.read(name, most)
+            return found.read(name, most)
         except UnreadableError as error:
             raise FormatError(path, f"expected a file, found {error}") from None
-
-
-@contextmanager
-def _room(root: Path, path: str) -> Iterator[Directory | None]:
-    with ExitStack() as stack:
-        try:
-            top = stack.enter_context(opened(root))
-        except FileNotFoundError:
-            yield None
-            return
-        yield stack.enter_context(top.along(path))
 
 
 def _locks(values: dict[str, str], at: str) -> dict[str, str]:

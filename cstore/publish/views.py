@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from cstore.errors import StoreError
-from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX, VIEWS, view_at
+from cstore.model.layout import IMAGES_INDEX, VIEWS, view_at
 from cstore.model.view import parse_patterns, parse_view_name
 from cstore.publish.find import find_place
 from cstore.store import Store
@@ -115,5 +115,5 @@ def _described(store: Store, name: str, root: Path) -> View:
         images=sum(1 for _ in view.images.all()),
         layers=sum(1 for _ in view.layers.all()),
         retired=len(view.about.retired),
-        index_bytes=sum((view.root / index).stat().st_size for index in (IMAGES_INDEX, LAYERS_INDEX)),
+        index_bytes=len(view.images.data) + len(view.layers.data),
     )

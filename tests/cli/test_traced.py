@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.publish.batch import publishing
+from tests.cli.program import call
 from tests.images import write_layout
 from tests.publish.stores import DAY, IMAGES, NEW, OLD, TOOL
 
@@ -62,6 +63,10 @@ PLACES = (
     "overlay-images/.cstore-aside-new",
     "overlay-layers/.cstore-aside-old",
     "overlay/.cstore-aside-new",
+    "views",
+    "views/all",
+    "views/all/overlay-images",
+    "views/all/overlay-images/images.json",
     ".cstore-work",
     ".cstore-work/lock",
     ".cstore-work/journal",
@@ -117,6 +122,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
         batch.add(f"oci:{place}/source:new", name=NEW)
     with publishing(place / "sound", today=DAY) as batch:
         batch.remove(NEW)
+    assert call("view", "create", place / "sound", "all", "--match", "*").code == 0
     shutil.copytree(place / "sound", place / "outside/room", symlinks=True, copy_function=_copied)
     for inner in ("overlay-images", "overlay-layers", "overlay"):
         for found in (place / "outside/room" / inner).iterdir():
@@ -190,7 +196,10 @@ def calls(store: Path, source: Path) -> list[tuple[str, ...]]:
         ("inspect", root, OLD),
         ("diff", root, str(store.parent / "sound")),
         ("verify", root, "--deep"),
+        ("view", "list", root),
         ("tag", root, OLD, "localhost/other:1"),
+        ("view", "create", root, "new", "--match", "*"),
+        ("view", "remove", root, "all"),
         ("add", root, f"oci:{source}:tool", "--name", TOOL),
         ("remove", root, "localhost/other:1"),
         ("prune", root, "--grace", "0d"),
@@ -212,7 +221,7 @@ def outside_of(line: str, ground: Path) -> str:
 def test_nothing_outside_is_opened_or_changed_and_nothing_is_waited_for(ground: Path) -> None:
     cases = list(planted(ground))
     before = snapshot(ground / "outside")
-    lines = ["\t".join(call) for _, store, source in cases for call in calls(store, source)]
+    lines = ["\t".join(words) for _, store, source in cases for words in calls(store, source)]
     log = ground.parent / "trace"
     command = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-o", str(log), "-e", f"trace={CALLS}"]
     done = subprocess.run(
