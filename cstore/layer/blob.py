@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DAMAGED", "BlobReader", "Tally", "open_tar", "unpacked_limit"]
 
 _CHUNK = 1 << 18
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_WINDOW = 1 << 27

@@ -6,7 +6,7 @@ from enum import Enum
 
 from attrs import frozen
 
-__all__ = ["Entry", "Kind", "plain", "shown", "whiteout"]
+__all__ = ["Entry", "Kind", "Member", "Place", "plain", "shown", "whiteout"]
 
 
 class Kind(Enum):
@@ -54,12 +54,28 @@ class Entry:
     @property
     def is_opaque(self) -> bool:
         """Whether its attributes ask overlay to show nothing of the chain below in it (spec W6)."""
-        return any(value == b"y" and name in _OPAQUE for name, value in self.xattrs)
+        return bool(self.xattrs) and any(value == b"y" and name in _OPAQUE for name, value in self.xattrs)
 
     @property
     def stored(self) -> int:
         """Bytes of content that the tar holds for it."""
         return self.size if self.pieces is None else sum(length for _, length in self.pieces)
+
+
+@frozen
+class Member:
+    """A member of a tar as errors call it; that is put into words only where there is an error."""
+
+    at: str
+    """What errors call the tar."""
+    name: bytes
+
+    def __str__(self) -> str:
+        return f"{self.at}: member {shown(self.name)}"
+
+
+Place = str | Member
+"""What errors call something."""
 
 
 def whiteout(path: bytes) -> Entry:

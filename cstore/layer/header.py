@@ -6,40 +6,42 @@ import struct
 from functools import lru_cache
 from typing import NamedTuple
 
-from cstore.errors import ContentError
-from cstore.layer.entry import shown
+from isal import isal_zlib
 
-__all__ = ["BLOCK", "Header", "number", "seconds", "text"]
+from cstore.errors import ContentError
+from cstore.layer.entry import Place, shown
+
+__all__ = ["BLOCK", "LAST_ID", "Header", "number", "owner_of", "seconds", "sum_of", "text"]
 
 BLOCK = 512
 """Bytes of a block."""
 
-_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+LAST_ID = 2**32 - 2
+"""The last ID that a user or group can have."""
+
+_FIELDS = struct.Struct("100s24s12s12s8sc100s6s66x16s155s12x")
 _CHECKSUM = slice(148, 156)
 _SPACES = 8 * ord(" ")
+_LOW_HALF = 0xFFFF
 _BINARY = 0x80
 _NEGATIVE = 0x40
 _ALL_ONES = 0xFF
 
 
 class Header(NamedTuple):
-    """The fields of a header block as they stand there, in their order."""
+    """The fields of a header block as they stand there, in their order, but for the names of user and group."""
 
     short_name: bytes
-    mode: bytes
-    uid: bytes
-    gid: bytes
+    owner: bytes
+    """Three fields that come again and again together: mode, user ID, group ID."""
     size: bytes
     mtime: bytes
     checksum: bytes
     kind: bytes
     target: bytes
     magic: bytes
-    version: bytes
-    user: bytes
-    group: bytes
-    major: bytes
-    minor: bytes
+    device: bytes
+    """Two fields: major and minor number."""
     prefix: bytes
 
     @classmethod
@@ -51,9 +53,34 @@ class Header(NamedTuple):
         """
         header = cls._make(_FIELDS.unpack(block))
         stored = number(header.checksum, "a checksum", at)
-        if stored != sum(block) - sum(block[_CHECKSUM]) + _SPACES and stored != _signed_sum(block):
+        if stored != sum_of(block) - sum_of(header.checksum) + _SPACES and stored != _signed_sum(block):
             raise ContentError(f"{at}: expected a tar header, found a block with a wrong checksum")
         return header
+
+    @property
+    def mode(self) -> bytes:
+        """The permission bits, and others."""
+        return self.owner[:8]
+
+    @property
+    def uid(self) -> bytes:
+        """The user ID."""
+        return self.owner[8:16]
+
+    @property
+    def gid(self) -> bytes:
+        """The group ID."""
+        return self.owner[16:]
+
+    @property
+    def major(self) -> bytes:
+        """A device's major number."""
+        return self.device[:8]
+
+    @property
+    def minor(self) -> bytes:
+        """A device's minor number."""
+        return self.device[8:]
 
     @property
     def name(self) -> bytes:
@@ -68,7 +95,15 @@ def text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
-def number(field: bytes, what: str, at: str) -> int:
+def sum_of(block: bytes) -> int:
+    """Return the sum of the bytes of a block, or of less.
+
+    Adler-32 has it in its low half, modulo 65,521, which so many bytes below 128 do not reach; it is 20 times as fast as `sum`.
+    """
+    return (isal_zlib.adler32(block) & _LOW_HALF) - 1 if block.isascii() else sum(block)
+
+
+def number(field: bytes, what: str, at: Place) -> int:
     """Return the number in a field: octal digits, or base 256 where the first bit is set; an empty field is 0.
 
     Args:
@@ -100,7 +135,16 @@ def _value(field: bytes) -> int | None:
     return int(digits, 8) if digits.isdigit() and b"8" not in digits and b"9" not in digits else None
 
 
-def seconds(field: bytes, at: str) -> int:
+@lru_cache(maxsize=4096)
+def owner_of(fields: bytes) -> tuple[int, int, int] | None:
+    """Return mode, user ID and group ID of `Header.owner`; None unless all are numbers that a file system can hold."""
+    mode, uid, gid = _value(fields[:8]), _value(fields[8:16]), _value(fields[16:])
+    if mode is None or uid is None or gid is None or min(mode, uid, gid) < 0 or max(uid, gid) > LAST_ID:
+        return None
+    return mode, uid, gid
+
+
+def seconds(field: bytes, at: Place) -> int:
     """Return the time in a field; before 1970 it is a negative number in base 256.
 
     Raises:

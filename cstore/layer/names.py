@@ -7,17 +7,22 @@ from enum import Enum
 from cstore.errors import ContentError
 from cstore.layer.entry import shown
 
-__all__ = ["Mark", "clean", "is_reserved", "mark", "parent"]
+__all__ = ["MARK", "Mark", "clean", "is_reserved", "mark", "parent"]
 
 _LONGEST_PATH = 4095
 _LONGEST_PART = 255
 _TOP = (b".", b"./", b"/")
+_NO_PARTS = (b"", b".")
+_ODD = (b"", b"/", b".")
+"""How no name begins that may be its own path."""
 MARK = b".wh."
 """How the names of whiteouts begin, and of what else means something (spec W2 to W4)."""
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
 _RESERVED = (b".cvmfs", b".cvmfscatalog", b".cvmfsautocatalog", b".cvmfsbundles")
 _GRAFT = b".cvmfsgraft-"
+_OWN = b".cvmfs"
+"""In all of these names, so that most paths are seen to be no such name at once."""
 
 
 class Mark(Enum):
@@ -34,11 +39,13 @@ def clean(name: bytes, at: str) -> bytes:
     Raises:
         ContentError: the name is absolute, leads out, or is longer than a Linux file system can hold.
     """
+    if b"/." not in name and b"//" not in name and name[:1] not in _ODD and name[-1:] != b"/" and len(name) <= _LONGEST_PART:
+        return name
     if name in _TOP:
         return b""
     if not name or name[:1] == b"/":
         raise ContentError(f"{at}: expected a relative name, found {shown(name)}")
-    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    parts = [part for part in name.split(b"/") if part not in _NO_PARTS]
     if b".." in parts:
         raise ContentError(f"{at}: expected a name inside the layer, found {shown(name)}")
     path = b"/".join(parts)
@@ -56,7 +63,7 @@ def parent(path: bytes) -> bytes:
 
 def is_reserved(path: bytes) -> bool:
     """Whether a path has a part that CernVM-FS would take for its own, wherever in a tree it is (spec C9)."""
-    return any(part in _RESERVED or part.startswith(_GRAFT) for part in path.split(b"/"))
+    return _OWN in path and any(part in _RESERVED or part.startswith(_GRAFT) for part in path.split(b"/"))
 
 
 def mark(path: bytes, at: str) -> tuple[Mark, bytes] | None:

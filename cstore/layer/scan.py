@@ -26,8 +26,9 @@ _NAMESPACES = (UNPRIVILEGED, *_OTHERS)
 _WITH_USERS = (Kind.FILE, Kind.DIRECTORY, Kind.HARDLINK)
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _SPECIAL = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
-_RESERVED = b".cvmfs"
 _LABEL = "security.selinux"
+_FILE = Kind.FILE
+"""Looked up once: a layer may have a million of them."""
 
 
 @frozen(kw_only=True)
@@ -101,7 +102,7 @@ def _scan(reader: BlobReader, split: SplitWriter, at: str) -> Scan:
     tar = TarReader(reader, at, split.raw)
     for entry in tar:
         is_part = shape.add(entry)
-        if entry.stored:
+        if entry.size and entry.stored:
             _keep_content(tar, entry, split, is_part=is_part)
         if is_part:
             count.add(entry)
@@ -143,17 +144,20 @@ class _Count:
 
     def add(self, entry: Entry) -> None:
         self.entries += 1
-        self.content += entry.stored
-        self.holes += entry.size - entry.stored
         self.uids.add(entry.uid)
         self.gids.add(entry.gid)
-        if entry.kind in _SPECIAL:
+        kind = entry.kind
+        if kind is _FILE:
+            self.content += entry.stored
+            self.holes += entry.size - entry.stored
+        elif kind is Kind.SYMLINK:
+            if b"$(" in entry.target:
+                self.variables.append(plain(entry.path))
+        elif kind in _SPECIAL:
             self.special += 1
-            if entry.kind is not Kind.FIFO and not entry.is_whiteout:
+            if kind is not Kind.FIFO and not entry.is_whiteout:
                 self.devices.append(plain(entry.path))
-        elif entry.kind is Kind.SYMLINK and b"$(" in entry.target:
-            self.variables.append(plain(entry.path))
-        if _RESERVED in entry.path and is_reserved(entry.path):
+        if is_reserved(entry.path):
             self.reserved.append(plain(entry.path))
         if entry.xattrs:
             kept = kept_xattrs(entry)

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from cstore.errors import ContentError
 from cstore.layer.entry import Entry, Kind, shown
-from cstore.layer.names import Mark, mark, parent
+from cstore.layer.names import MARK, Mark, mark, parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,6 +51,7 @@ class ShapeBuilder:
         self._marks: list[tuple[Mark, bytes]] = []
         self._opaque: set[bytes] = set()
         self._bytes = 0
+        self._known: bytes | None = None
 
     def add(self, entry: Entry) -> bool:
         """Take the next member, and tell whether it becomes an entry of the tree; marks do not.
@@ -59,7 +60,7 @@ class ShapeBuilder:
             ContentError: the member cannot stand where its name says.
         """
         path, kind = entry.path, entry.kind
-        if marked := mark(path, self._at):
+        if MARK in path and (marked := mark(path, self._at)):
             self._note(marked)
             return False
         if not path:
@@ -80,7 +81,7 @@ class ShapeBuilder:
         if path:
             self._kinds[path] = kind
             self._account(path)
-        if entry.is_opaque:
+        if entry.xattrs and entry.is_opaque:
             self._opaque.add(path)
         return True
 
@@ -125,6 +126,10 @@ class ShapeBuilder:
         return [(what, path) for what, path in self._marks if counts(path if what is Mark.OPAQUE else parent(path))]
 
     def _imply(self, directory: bytes) -> None:
+        # Members mostly come directory by directory; what is a directory stays one.
+        if directory == self._known:
+            return
+        self._known = directory
         while directory and directory not in self._implied:
             kind = self._kinds.get(directory)
             if kind is Kind.DIRECTORY:

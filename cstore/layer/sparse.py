@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cstore.errors import ContentError
-from cstore.layer.entry import shown
+from cstore.layer.entry import Place, shown
 from cstore.layer.header import number
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _IN_BLOCK = (0, 21, 504)
 _REAL_SIZE = slice(483, 495)
 
 
-def pairs(texts: Sequence[bytes], at: str) -> tuple[tuple[int, int], ...]:
+def pairs(texts: Sequence[bytes], at: Place) -> tuple[tuple[int, int], ...]:
     """Return the pieces from a list of decimal numbers: offset, length, offset, length and so on (PAX 0.0 and 0.1).
 
     Raises:
@@ -37,7 +37,7 @@ def pairs(texts: Sequence[bytes], at: str) -> tuple[tuple[int, int], ...]:
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def from_data(block: Callable[[], bytes], at: str) -> tuple[tuple[int, int], ...]:
+def from_data(block: Callable[[], bytes], at: Place) -> tuple[tuple[int, int], ...]:
     """Read the map that stands before the content (PAX 1.0): decimal numbers, a line each, in whole blocks.
 
     Args:
@@ -67,7 +67,7 @@ def from_data(block: Callable[[], bytes], at: str) -> tuple[tuple[int, int], ...
     return tuple(zip(numbers[1::2], numbers[2::2], strict=True))
 
 
-def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tuple[tuple[int, int], ...], int]:
+def from_header(header: bytes, block: Callable[[], bytes], at: Place) -> tuple[tuple[tuple[int, int], ...], int]:
     """Read the map of an old GNU sparse member, from its header and the blocks after it; also the file's real size.
 
     Raises:
@@ -88,7 +88,7 @@ def from_header(header: bytes, block: Callable[[], bytes], at: str) -> tuple[tup
         data, (start, count, more) = block(), _IN_BLOCK
 
 
-def checked(pieces: tuple[tuple[int, int], ...], size: int, stored: int, at: str) -> tuple[tuple[int, int], ...]:
+def checked(pieces: tuple[tuple[int, int], ...], size: int, stored: int, at: Place) -> tuple[tuple[int, int], ...]:
     """Return the pieces if they lie in order inside the file and are as long together as the content that the tar holds.
 
     Raises:
@@ -124,7 +124,7 @@ def placed(pieces: Sequence[tuple[int, int]], content: Iterator[bytes]) -> Itera
             position += len(part)
 
 
-def _decimal(text: bytes, at: str) -> int:
+def _decimal(text: bytes, at: Place) -> int:
     if not _NUMBER.fullmatch(text):
         raise ContentError(f"{at}: expected a number in a sparse map, found {shown(text)}")
     return int(text)

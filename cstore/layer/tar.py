@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from cstore.errors import ContentError
 from cstore.layer import sparse
-from cstore.layer.entry import Entry, Kind, shown
-from cstore.layer.header import BLOCK, Header, number, seconds, text
+from cstore.layer.entry import Entry, Kind, Member, Place, shown
+from cstore.layer.header import BLOCK, LAST_ID, Header, number, owner_of, seconds, text
 from cstore.layer.names import clean
 from cstore.layer.pax import MAX_SPECIAL, Pax
 
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "TarReader"]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+"""Bytes of content at a time: what stays in the processor's cache until it is hashed and handed on (decision 12)."""
 _ZEROS = bytes(BLOCK)
-_LAST_ID = 2**32 - 2
+_NO_PAX = Pax()
 _LAST_MTIME = 2**63 - 1
 _LAST_SIZE = 2**63 - 1
 _LAST_MAJOR = 2**12 - 1
 _LAST_MINOR = 2**20 - 1
 _PERMISSIONS = 0o7777
 _LONGEST_TARGET = 4095
+_FILE = Kind.FILE
+"""Looked up once: a layer may have a million of them."""
+_DEVICES = (Kind.CHARACTER, Kind.BLOCK)
 _KINDS = {
     b"0": Kind.FILE,
     b"\0": Kind.FILE,
@@ -74,7 +78,7 @@ class TarReader:
         self._padding = 0
 
     def __iter__(self) -> Iterator[Entry]:
-        pax, long_name, long_target = Pax(), b"", b""
+        pax, long_name, long_target = _NO_PAX, b"", b""
         while (block := self._block()) is not None:
             header = Header.parse(block, self._at)
             kind = header.kind
@@ -88,25 +92,42 @@ class TarReader:
                     long_target = text(data)
                 continue
             yield self._entry(header, block, pax, (long_name, long_target))
-            self._finish()
-            pax, long_name, long_target = Pax(), b"", b""
+            if self._left:
+                self._pass_over()
+            pax, long_name, long_target = _NO_PAX, b"", b""
 
     def content(self) -> Iterator[bytes]:
-        """Yield the bytes that the tar holds for the entry at hand: its content, of a sparse file without the holes."""
+        """Return the bytes that the tar holds for the entry at hand: its content, of a sparse file without the holes.
+
+        Raises:
+            ContentError: (also while iterating) the tar is cut.
+        """
+        return self._pieces() if self._left > _CHUNK else iter((self._piece(),) if self._left else ())
+
+    def _pieces(self) -> Iterator[bytes]:
         while self._left:
-            chunk = self._stream.read(min(self._left, _CHUNK))
-            if not chunk:
-                raise self._cut()
-            self._left -= len(chunk)
-            yield chunk
+            yield self._piece()
+
+    def _piece(self) -> bytes:
+        size = min(self._left, _CHUNK)
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise self._cut()
+        self._left -= size
+        return data
 
     def _block(self) -> bytes | None:
-        block = self._stream.read(BLOCK)
-        if not block:
-            return None
-        if len(block) < BLOCK:
+        """Return the next header block, None at the end; what fills up the blocks of the entry before is read with it."""
+        padding = self._padding
+        data = self._stream.read(padding + BLOCK)
+        if len(data) != padding + BLOCK and len(data) != padding:
             raise self._cut()
-        self._keep(block)
+        self._padding = 0
+        if data:
+            self._keep(data)
+        if len(data) == padding:
+            return None
+        block = data[padding:] if padding else data
         if block == _ZEROS:
             second = self._stream.read(BLOCK)
             self._keep(second)
@@ -130,32 +151,33 @@ class TarReader:
     def _entry(self, header: Header, block: bytes, pax: Pax, long: tuple[bytes, bytes]) -> Entry:
         """Return the entry that a header begins, with what the members before it said: PAX, long name, long target."""
         name = long[0] or pax.name or header.name
-        at = f"{self._at}: member {shown(name)}"
+        at = Member(self._at, name)
         kind = _KINDS.get(header.kind)
         if kind is None:
             raise ContentError(f"{at}: expected a file, directory, link or device, found a member of type {shown(header.kind)}")
         if header.kind == b"\0" and name.endswith(b"/"):
             kind = Kind.DIRECTORY
-        packed = 0
-        if kind is Kind.FILE:
-            packed = _within(number(header.size, "a size", at) if pax.size is None else pax.size, _LAST_SIZE, "a size", at)
-        self._left, self._padding = packed, -packed % BLOCK
-        size, pieces = packed, None
-        if kind is Kind.FILE and (header.kind == b"S" or pax.is_sparse):
-            size, pieces = self._sparse(block, pax, packed, at)
-        target = b""
-        if kind in (Kind.SYMLINK, Kind.HARDLINK):
-            target = long[1] or pax.target or text(header.target)
-            target = _checked_target(target, at) if kind is Kind.SYMLINK else clean(target, f"{at}: target")
-        device = (0, 0)
-        if kind in (Kind.CHARACTER, Kind.BLOCK):
+        size, pieces, target, device = 0, None, b"", (0, 0)
+        self._padding = 0
+        if kind is _FILE:
+            size = _within(number(header.size, "a size", at) if pax.size is None else pax.size, _LAST_SIZE, "a size", at)
+            self._left, self._padding = size, -size % BLOCK
+            if header.kind == b"S" or pax.is_sparse:
+                size, pieces = self._sparse(block, pax, size, at)
+        elif kind is Kind.SYMLINK:
+            target = _checked_target(long[1] or pax.target or text(header.target), at)
+        elif kind is Kind.HARDLINK:
+            target = clean(long[1] or pax.target or text(header.target), f"{at}: target")
+        elif kind in _DEVICES:
             device = _device(header, at)
+        path = clean(name, self._at)
+        mode, uid, gid = _owners(header, pax, at)
         return Entry(
-            clean(name, self._at),
+            path,
             kind,
-            number(header.mode, "a mode", at) & _PERMISSIONS,
-            _owner(header.uid, pax.uid, at),
-            _owner(header.gid, pax.gid, at),
+            mode & _PERMISSIONS,
+            uid,
+            gid,
             _bounded(seconds(header.mtime, at) * 10**9 if pax.mtime is None else pax.mtime),
             size,
             target,
@@ -165,7 +187,7 @@ class TarReader:
             name,
         )
 
-    def _sparse(self, block: bytes, pax: Pax, packed: int, at: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    def _sparse(self, block: bytes, pax: Pax, packed: int, at: Place) -> tuple[int, tuple[tuple[int, int], ...]]:
         """Read where the pieces of a sparse file lie; what describes them is kept, not content."""
 
         def more(size: int) -> bytes:
@@ -188,40 +210,41 @@ class TarReader:
             pieces, size = sparse.from_header(block, lambda: more(BLOCK), at)
         return size, sparse.checked(pieces, _within(size, _LAST_SIZE, "a size", at), self._left, at)
 
-    def _finish(self) -> None:
-        """Pass over what was not read of the entry's content, and its padding."""
-        if self._left:
-            if self._stream.skip(self._left) < self._left:
-                raise self._cut()
-            self._left = 0
-        if self._padding:
-            padding = self._stream.read(self._padding)
-            if len(padding) < self._padding:
-                raise self._cut()
-            self._keep(padding)
+    def _pass_over(self) -> None:
+        """Pass over what was not read of the entry's content."""
+        if self._stream.skip(self._left) < self._left:
+            raise self._cut()
+        self._left = 0
 
     def _cut(self) -> ContentError:
         return ContentError(f"{self._at}: expected the rest of a tar member, found the end of the tar")
 
 
-def _owner(field: bytes, pax: int | None, at: str) -> int:
-    return _within(number(field, "an owner", at) if pax is None else pax, _LAST_ID, "an owner", at)
+def _owners(header: Header, pax: Pax, at: Place) -> tuple[int, int, int]:
+    """Return mode, user ID and group ID."""
+    if pax is _NO_PAX and (usual := owner_of(header.owner)):
+        return usual
+    return number(header.mode, "a mode", at), _owner(header.uid, pax.uid, at), _owner(header.gid, pax.gid, at)
 
 
-def _device(header: Header, at: str) -> tuple[int, int]:
+def _owner(field: bytes, pax: int | None, at: Place) -> int:
+    return _within(number(field, "an owner", at) if pax is None else pax, LAST_ID, "an owner", at)
+
+
+def _device(header: Header, at: Place) -> tuple[int, int]:
     what = "a device number"
     major, minor = number(header.major, what, at), number(header.minor, what, at)
     return _within(major, _LAST_MAJOR, what, at), _within(minor, _LAST_MINOR, what, at)
 
 
-def _within(value: int, last: int, what: str, at: str) -> int:
+def _within(value: int, last: int, what: Place, at: Place) -> int:
     """Return a number that the file system can hold."""
     if value > last:
         raise ContentError(f"{at}: expected {what} from 0 to {last}, found {value}")
     return value
 
 
-def _checked_target(target: bytes, at: str) -> bytes:
+def _checked_target(target: bytes, at: Place) -> bytes:
     if not target or len(target) > _LONGEST_TARGET:
         raise ContentError(f"{at}: expected a symlink's text of 1 to {_LONGEST_TARGET} bytes, found {len(target)}")
     return target

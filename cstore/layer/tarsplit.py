@@ -50,6 +50,7 @@ class SplitWriter:
         self._pack = zlib.compressobj(_LEVEL, zlib.DEFLATED, _MEMBER_HEADER_WITHOUT_TIME)
         self._position = 0
         self._raw = bytearray()
+        self._lines = bytearray()
 
     def raw(self, data: bytes) -> None:
         """Add bytes of the tar as they are."""
@@ -61,16 +62,17 @@ class SplitWriter:
     def file(self, name: bytes, size: int, checksum: int) -> None:
         """Add a file's content by its name in the tar, its size in bytes (above 0) and its CRC-64."""
         self._flush()
-        payload = base64.b64encode(checksum.to_bytes(8, "big")).decode()
         try:
-            named = {"name": name.decode()}
+            named = b'"name":' + orjson.dumps(name.decode())
         except UnicodeDecodeError:
-            named = {"name_raw": base64.b64encode(name).decode()}
-        self._line({"type": _FILE, **named, "size": size, "payload": payload, "position": self._position})
+            named = b'"name_raw":"' + _base64(name) + b'"'
+        payload = _base64(checksum.to_bytes(8, "big"))
+        self._line(b'{"type":%d,%b,"size":%d,"payload":"%b","position":%d}\n' % (_FILE, named, size, payload, self._position))
 
     def finish(self) -> IO[bytes]:
         """Return the file, at its beginning."""
         self._flush()
+        self._write(self._lines)
         self._file.write(self._pack.flush())
         if not self._is_own:
             return part_of(self._file, self._start, self._file.tell() - self._start)
@@ -84,16 +86,26 @@ class SplitWriter:
 
     def _flush(self) -> None:
         if self._raw:
-            self._segment(bytes(self._raw))
+            self._segment(self._raw)
             self._raw.clear()
 
-    def _segment(self, data: bytes) -> None:
-        payload = base64.b64encode(data).decode()
-        self._line({"type": _RAW, "payload": payload, "position": self._position})
+    def _segment(self, data: bytes | bytearray) -> None:
+        self._line(b'{"type":%d,"payload":"%b","position":%d}\n' % (_RAW, _base64(data), self._position))
 
-    def _line(self, value: dict[str, object]) -> None:
+    def _line(self, line: bytes) -> None:
+        """Add a line; many of them are packed at once, which gives the same bytes as one by one."""
         self._position += 1
-        self._file.write(self._pack.compress(orjson.dumps(value) + b"\n"))
+        self._lines += line
+        if len(self._lines) >= _CHUNK:
+            self._write(self._lines)
+            self._lines.clear()
+
+    def _write(self, lines: bytes | bytearray) -> None:
+        self._file.write(self._pack.compress(lines))
+
+
+def _base64(data: bytes | bytearray) -> bytes:
+    return binascii.b2a_base64(data, newline=False)
 
 
 class SplitReader:

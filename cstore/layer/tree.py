@@ -8,7 +8,7 @@ from attrs import evolve, field, frozen
 
 from cstore.errors import ContentError
 from cstore.layer.entry import Entry, Kind, shown, whiteout
-from cstore.layer.names import mark, parent
+from cstore.layer.names import MARK, mark, parent
 from cstore.layer.scan import kept_xattrs
 from cstore.layer.tar import Stream, TarReader
 
@@ -68,15 +68,17 @@ class Tree:
             yield self._directory(b""), iter(())
             for entry in tar:
                 path = entry.path
-                if path in made or mark(path, self.at):
+                if path in made or (MARK in path and mark(path, self.at)):
                     continue
-                for directory in self._missing(parent(path), made):
-                    yield self._directory(directory), iter(())
+                above = parent(path)
+                if above not in made:
+                    for directory in self._missing(above, made):
+                        yield self._directory(directory), iter(())
                 if entry.kind is Kind.DIRECTORY:
                     made.add(path)
                 elif entry.kind is Kind.HARDLINK and parent(entry.target) not in made:
                     raise self._changed(entry.target)
-                yield _cleaned(entry), tar.content()
+                yield (_cleaned(entry) if entry.xattrs else entry), tar.content()
             for path in sorted(self.shape.implied):
                 for directory in self._missing(path, made):
                     yield self._directory(directory), iter(())

@@ -7,11 +7,12 @@ is ever on the disk or in memory as a whole.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cstore.delta import PutDirectory, PutFile, PutSymlink, PutTree, ReplaceIndex, Step
 from cstore.layer.entry import Entry, Kind
-from cstore.layer.header import BLOCK
+from cstore.layer.header import BLOCK, sum_of
 from cstore.layer.names import is_reserved
 from cstore.layer.sparse import placed
 
@@ -24,7 +25,10 @@ POISON = b"\xff" * 8 * BLOCK
 """Bytes that are no tar header: what ends with them is refused as a whole (spec C7)."""
 
 _END = bytes(2 * BLOCK)
-_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12x")
+_BEFORE_SUM = struct.Struct("100s24s12s12s")
+_AFTER_SUM = struct.Struct("c100s8s64x16s155s12x")
+_MAGIC = b"ustar\x0000"
+_SPACES = 8 * ord(" ")
 _ZEROS = bytes(1 << 16)
 _BUFFER = 1 << 20
 _CHUNK = 1 << 16
@@ -33,6 +37,8 @@ _ODD = 7
 _SHORT_NAME = 100
 _SHORT_PREFIX = 155
 _OWNER = (0, 0)
+_FILE = Kind.FILE
+"""Looked up once: a layer may have a million of them."""
 _KINDS = {
     Kind.FILE: b"0",
     Kind.HARDLINK: b"1",
@@ -117,13 +123,14 @@ class TarStream:
             if self._leaves_out and is_reserved(entry.path):
                 continue
             place = top + b"/" + entry.path if entry.path else top
-            if entry.kind is Kind.HARDLINK:
-                self._member(place, entry, top + b"/" + entry.target)
-                continue
-            self._member(place, entry)
-            if entry.kind is Kind.FILE:
-                self._content(entry.size, _filled(entry, content))
+            if entry.kind is _FILE:
+                self._member(place, entry)
+                self._content(entry.size, content if entry.pieces is None else _filled(entry, content))
                 advance(entry.stored)
+            elif entry.kind is Kind.HARDLINK:
+                self._member(place, entry, top + b"/" + entry.target)
+            else:
+                self._member(place, entry)
 
     def _file(self, path: str, size: int, content: Iterable[bytes]) -> None:
         self._member(self._placed(path), Entry(b"", Kind.FILE, 0o644, *_OWNER, 0, size=size))
@@ -202,25 +209,25 @@ def header(place: bytes, entry: Entry, target: bytes) -> bytes:
 
 
 def _block(name: bytes, entry: Entry, kind: bytes, target: bytes = b"", prefix: bytes = b"") -> bytes:
-    block = _FIELDS.pack(
-        name,
-        b"%07o" % entry.mode,
-        _number(entry.uid, 8),
-        _number(entry.gid, 8),
-        _number(entry.size if entry.kind is Kind.FILE else 0, 12),
-        _number(entry.mtime // 10**9, 12),
-        b" " * 8,
-        kind,
-        target,
-        b"ustar\0",
-        b"00",
-        b"",
-        b"",
-        _number(entry.device[0], 8),
-        _number(entry.device[1], 8),
-        prefix,
-    )
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    size = entry.size if entry.kind is _FILE else 0
+    before = _BEFORE_SUM.pack(name, _owner(entry.mode, entry.uid, entry.gid), _number(size, 12), _time(entry.mtime))
+    after = _AFTER_SUM.pack(kind, target, _MAGIC, _device(*entry.device), prefix)
+    return b"%b%06o\0 %b" % (before, sum_of(before) + _SPACES + sum_of(after), after)
+
+
+@lru_cache(maxsize=1024)
+def _owner(mode: int, uid: int, gid: int) -> bytes:
+    return b"%07o\0%b%b" % (mode, _number(uid, 8).ljust(8, b"\0"), _number(gid, 8))
+
+
+@lru_cache(maxsize=1024)
+def _time(mtime: int) -> bytes:
+    return _number(mtime // 10**9, 12)
+
+
+@lru_cache(maxsize=64)
+def _device(major: int, minor: int) -> bytes:
+    return _number(major, 8).ljust(8, b"\0") + _number(minor, 8)
 
 
 def _split(place: bytes) -> tuple[bytes, bytes | None]:
@@ -247,11 +254,8 @@ def _number(value: int, width: int) -> bytes:
 
 def _filled(entry: Entry, content: Iterator[bytes]) -> Iterator[bytes]:
     """Yield a file's content, of a sparse one with its holes as zeros: a tar of this kind has no holes."""
-    if entry.pieces is None:
-        yield from content
-        return
     position = 0
-    for offset, part in placed(entry.pieces, content):
+    for offset, part in placed(entry.pieces or (), content):
         yield from _zeros(offset - position)
         yield part
         position = offset + len(part)
