@@ -2,8 +2,8 @@
 
     try_crashes.py [--change NAME]... [--form direct|sharded] [--publisher directory|cvmfs|gateway]... [--every N] [--twice N] [--podman]
 
-Each change of a store (add, a name that moves, remove, prune, repair, adopt) is made once, while strace records its calls. Then it is
-made again for each call, on a fresh copy of the store, and at that call it is killed, told ENOSPC, EIO or EINTR, or left with half a
+Each change of a store (add, a name that moves, remove, prune, repair, adopt, views) is made once, while strace records its calls. Then it
+is made again for each call, on a fresh copy of the store, and at that call it is killed, told ENOSPC, EIO or EINTR, or left with half a
 write. After each, readers (`verify`, and podman if asked) must see the old or the new store, an error must have left the old one byte
 for byte, no lock may be held, and the next run must end with the store that an undisturbed one ends with. In CernVM-FS (the stand-in)
 each call of `cvmfs_server` fails and is killed besides. Exits with 1 if anything is wrong. Only as root, on Linux 5.6 or newer; needs

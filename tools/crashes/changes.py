@@ -10,6 +10,7 @@ from attrs import frozen
 
 from cstore.index.lock import announcement
 from cstore.publish.batch import publishing
+from cstore.publish.views import create_view
 from tests.converter import layered
 from tests.images import Image, file, tar
 from tests.publish.stores import DAY, NEW, OLD, SCENARIOS, TOOL
@@ -27,6 +28,7 @@ STORE = "podmanStore"
 
 _CONVERTED = "converter/podmanStore"
 _NOBODY = "f" * 64
+_VIEW, _MATCHING = "team", "*/team/app:*"
 
 
 @frozen
@@ -49,7 +51,7 @@ class Change:
             form: of a store that is made.
         """
         verb, *rest = [self._word(word, beside, made) for word in self.verb]
-        return [verb, location, *rest, *(("--layout", form.value) if verb == "add" else ())]
+        return [*verb.split(), location, *rest, *(("--layout", form.value) if verb == "add" else ())]
 
     def _word(self, word: str, beside: Path, made: dict[str, str]) -> str:
         kind, _, name = word.partition(":")
@@ -94,6 +96,17 @@ def _break_records(root: Path) -> None:
     (root / "overlay-images/images.lock").write_bytes(announcement(b"[]", own=False))
 
 
+def _prepare_two(root: Path, made: dict[str, str], form: Form) -> None:
+    with publishing(root, form=form, today=DAY) as batch:
+        batch.add(made["old"], name=OLD)
+        batch.add(made["tool"], name=TOOL)
+
+
+def _prepare_view(root: Path, made: dict[str, str], form: Form) -> None:
+    _prepare_two(root, made, form)
+    create_view(root, _VIEW, [_MATCHING], DAY)
+
+
 def _prepare_adoption(root: Path, made: dict[str, str], form: Form) -> None:
     """Make a converter's store with two images, of which one shares a layer with what the store has."""
     below = tar(file("base", b"base"))
@@ -106,6 +119,9 @@ def _prepare_adoption(root: Path, made: dict[str, str], form: Form) -> None:
 CHANGES = (
     *(Change(scenario.name, scenario.verb, scenario.prepare) for scenario in SCENARIOS),
     Change("repair", ("repair", "--grace", "0d"), break_store),
+    Change("create a view", ("view create", _VIEW, "--match", _MATCHING), _prepare_two),
+    Change("remove a view", ("view remove", _VIEW), _prepare_view),
+    Change("add with a view", ("add", "oci:new", "--name", NEW), _prepare_view),
     Change("adopt", ("adopt", "--from", f"beside:{_CONVERTED}"), _prepare_adoption),
     Change("adopt copies", ("adopt", "--from", f"beside:{_CONVERTED}", "--copy"), _prepare_adoption),
 )

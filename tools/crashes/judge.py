@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from cstore.index.lock import request
+from cstore.model.layout import VIEWS
 from cstore.verification.problem import Reach
 from cstore.verification.store import verify
 from tests.publish.soundness import INDEXES, is_visible, names
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["State", "differences", "held_locks", "seen_by_podman", "unlike_both"]
 
 _EMPTY = b"[]"
-_LOCK_BEHIND = "V75 "
-"""A kill just after an index got its name leaves its lock as it was: readers see the new images, services that run already only with the
-next change, which finishes this one (spec P3)."""
+_BEHIND = ("V75", "V101", "V102")
+"""A kill just after an index got its name leaves its lock, and the views of the store, as they were: readers see the new images, but
+services that run already, and readers of views, only with the next change, which finishes this one (spec P3)."""
 
 
 @frozen
@@ -63,12 +64,13 @@ def _listing(root: Path, beside: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _problems(root: Path, beside: str) -> dict[str, frozenset[str]]:
-    if not is_visible(root):
-        return {}
+    """Return what is wrong with a store and its views, for readers of either."""
     found: dict[str, set[str]] = {}
-    for problem in verify(root):
-        if problem.reach is not Reach.NOTE:
-            found.setdefault(problem.subject, set()).add(str(problem).replace(beside, "BESIDE/"))
+    for place in (root, *sorted((root / VIEWS).glob("*"))):
+        for problem in verify(place) if is_visible(place) else ():
+            if problem.reach is not Reach.NOTE:
+                subject = f"{place.relative_to(root)} {problem.subject}"
+                found.setdefault(subject, set()).add(str(problem).replace(beside, "BESIDE/"))
     return {subject: frozenset(told) for subject, told in found.items()}
 
 
@@ -83,7 +85,9 @@ def unlike_both(found: State, old: State, new: State) -> Iterator[str]:
     for subject, told in found.problems.items():
         # What is mended step by step may show another of its problems meanwhile.
         if subject not in old.problems:
-            yield from sorted(problem for problem in told - new.problems.get(subject, frozenset()) if not problem.startswith(_LOCK_BEHIND))
+            yield from sorted(
+                problem for problem in told - new.problems.get(subject, frozenset()) if problem.partition(" ")[0] not in _BEHIND
+            )
 
 
 def differences(found: State, wanted: State) -> Iterator[str]:
