@@ -97,11 +97,19 @@ class TarStream:
         self._directory(path)
 
     def finish(self) -> None:
-        """Write the end of the tar: only now it is one that may be published."""
-        self._add(_END)
+        """Write the end of the tar: only now it is one that may be published.
+
+        The rest of the last block goes with it in one write: one that fails leaves nothing that a reader takes for the end already.
+        """
         self.flush()
-        self._write(b"".join(self._pieces))
+        data = b"".join(self._pieces)
         self._pieces.clear()
+        self._buffered = 0
+        self.size += len(_END)
+        begun = len(data) - (BLOCK - _ODD)
+        if begun:
+            self._write(data[:begun])
+        self._write(data[begun:] + _END)
 
     def poison(self) -> None:
         """Write what makes the whole stream invalid; where nothing is written yet there is none."""

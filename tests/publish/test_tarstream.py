@@ -11,6 +11,8 @@ from cstore.layer.entry import Entry, Kind
 from cstore.publish.batch import Batch
 from cstore.publish.tarstream import POISON, TarStream, header
 from tests.images import Image, device, directory, fifo, file, hardlink, symlink, tar, whiteout, write_layout
+from tools.cvmfs_standin.site import CommandError
+from tools.cvmfs_standin.tarstream import TarStream as Archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +95,24 @@ def test_a_reader_is_inside_a_block_until_the_last_write(tmp_path: Path) -> None
     """Spec C8: whatever of the stream a pipe has passed on when its writer dies ends inside a block."""
     *before, last = map(len, written(tmp_path))
     assert before[0] % 512
-    assert [size % 4096 for size in before[1:]] == [0] * (len(before) - 1)
+    assert [size % 512 for size in before[1:]] == [0] * (len(before) - 1)
+    assert [size for size in before[1:] if size % 4096 and size > 4096] == [], "a pipe does not part a page, nor what is less"
     assert 0 < last <= 4096
+
+
+@pytest.mark.parametrize("blocks", range(9))
+def test_what_comes_before_the_last_write_is_no_tar_if_that_fails(blocks: int) -> None:
+    """Spec C7, C8: a reader takes one block of zeros for the end, and looks at nothing behind it."""
+    pieces: list[bytes] = []
+    stream = TarStream(pieces.append, "x")
+    stream.put(file_of("a", b"1" * 512 * blocks))
+    stream.finish()
+    assert [entry.name for entry in Archive(io.BytesIO(b"".join(pieces))).entries()] == ["x", "x/a"]
+    assert stream.size == len(b"".join(pieces))
+    *before, _ = pieces
+    for ending in ([], [POISON]):
+        with pytest.raises(CommandError, match=r"^Fatal error in reading the archive"):
+            list(Archive(io.BytesIO(b"".join([*before, *ending]))).entries())
 
 
 def test_a_poisoned_stream_is_no_tar(tmp_path: Path) -> None:
