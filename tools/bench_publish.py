@@ -20,7 +20,6 @@ checkout must be importable.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import os
@@ -38,6 +37,7 @@ from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.repository import Repository, Site
 from tools.cvmfs_standin.harness import COMMAND, Standin, standin
+from tools.layout import write_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,7 +148,10 @@ class Bench:
     def _add(self, images: dict[str, int]) -> None:
         """Add images, by name with the number of their layers, in one batch."""
         with tempfile.TemporaryDirectory(dir=self.work) as directory:
-            sources = {name: _make_image(Path(directory, name), name, layers) for name, layers in images.items()}
+            sources = {
+                name: write_layout(Path(directory, name), [_layer(name, number) for number in range(layers)])
+                for name, layers in images.items()
+            }
 
             def add(batch: Batch) -> None:
                 for name, source in sources.items():
@@ -179,29 +182,6 @@ class Bench:
         return CvmfsPlace(repository=Repository(_REPOSITORY, site))
 
 
-def _make_image(layout: Path, name: str, layers: int) -> str:
-    """Write an OCI layout with one image, and return it as a source."""
-    (layout / "blobs/sha256").mkdir(parents=True)
-    blobs = [_put(layout, "layer.v1.tar", _layer(name, number)) for number in range(layers)]
-    config = {
-        "created": "2023-11-14T22:13:20Z",
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Cmd": ["/bin/sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [blob["digest"] for blob in blobs]},
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": f"{_OCI}.manifest.v1+json",
-        "config": _put(layout, "config.v1+json", json.dumps(config).encode()),
-        "layers": blobs,
-    }
-    listed = _put(layout, "manifest.v1+json", json.dumps(manifest).encode())
-    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [listed]}))
-    (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    return f"oci:{layout}"
-
-
 def _layer(image: str, number: int) -> bytes:
     """Return the tar of one layer of an image; no two are the same."""
     members: list[tuple[str, bytes]] = [(f"app/{number}-{file}", f"{image} {number} {file}\n".encode() * 64) for file in range(4)]
@@ -217,13 +197,6 @@ def _layer(image: str, number: int) -> bytes:
             file.size, file.mtime = len(content[:1000]), _TIME
             tar.addfile(file, io.BytesIO(content[:1000]))
     return made.getvalue()
-
-
-def _put(layout: Path, kind: str, data: bytes) -> dict[str, Any]:
-    """Write a blob and return its descriptor."""
-    digest = hashlib.sha256(data).hexdigest()
-    (layout / "blobs/sha256" / digest).write_bytes(data)
-    return {"mediaType": f"{_OCI}.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
 
 
 def _table(rows: Sequence[Row]) -> str:

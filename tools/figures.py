@@ -124,7 +124,9 @@ def _table(benchmark: Benchmark, group: str) -> str:
         "| | " + " | ".join(f"{told(size)} {benchmark.x}" for size in sizes) + " |",
         "|---|" + "---:|" * len(sizes),
     ]
-    for name, unit, peer in dict.fromkeys((figure.name, figure.unit, figure.peer) for figure in figures):
+    units = [*dict.fromkeys(figure.unit for figure in figures)]
+    rows = dict.fromkeys((figure.name, figure.unit, figure.peer) for figure in figures)
+    for name, unit, peer in sorted(rows, key=lambda row: units.index(row[1])):
         row = [figure for figure in figures if (figure.name, figure.unit, figure.peer) == (name, unit, peer)]
         label = f"{name}, {unit}" + (f" (ratio to {peer})" if peer else "")
         lines.append(f"| {label} | " + " | ".join(_cell(row, size) for size in sizes) + " |")

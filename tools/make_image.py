@@ -5,10 +5,7 @@ For trying cstore where there is no registry: `make_image.py DIR PROGRAM...`.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
-import json
 import platform
 import re
 import shutil
@@ -16,7 +13,8 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import Any
+
+from tools.layout import write_layout
 
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 _DAY = 1_700_000_000
@@ -27,34 +25,10 @@ _FILES = {"etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n", "etc/group": b"root:
 
 def main(layout: str, programs: list[str]) -> None:
     """Write an OCI layout with one image, `latest`, of two layers: the directories, and the programs with their libraries."""
-    root = Path(layout)
-    (root / "blobs/sha256").mkdir(parents=True)
-    layers = [_base(), _programs(programs)]
-    descriptors = [_put(root, "layer.v1.tar+gzip", gzip.compress(layer, mtime=0)) for layer in layers]
-    config = {
-        "created": "2023-11-14T22:13:20Z",
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": [f"/bin/{programs[0]}"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]},
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _put(root, "config.v1+json", json.dumps(config).encode()),
-        "layers": descriptors,
-    }
-    pointer = _put(root, "manifest.v1+json", json.dumps(manifest).encode())
-    pointer["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
-    (root / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [pointer]}))
-    (root / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
-    print(f"an image of {', '.join(programs)} is in {root}")
-
-
-def _put(root: Path, kind: str, data: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    (root / "blobs/sha256" / digest).write_bytes(data)
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+    architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
+    config = {"Env": ["PATH=/bin"], "Cmd": [f"/bin/{programs[0]}"]}
+    write_layout(Path(layout), [_base(), _programs(programs)], config=config, architecture=architecture, gzipped=True)
+    print(f"an image of {', '.join(programs)} is in {layout}")
 
 
 def _base() -> bytes:
