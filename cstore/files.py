@@ -214,7 +214,10 @@ class Directory:
         """
         file = self.open(name)
         try:
-            return read_all(file, most, self._seen[name].st_size)
+            size = self._seen[name].st_size
+            if size > most:
+                raise UnreadableError(f"more than {most} bytes")
+            return read_all(file, most, size)
         finally:
             os.close(file)
 
