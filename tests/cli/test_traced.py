@@ -36,7 +36,7 @@ CALLS = "%file,open_by_handle_at,fchmodat,fchownat,ftruncate,pwrite64,renameat2"
 OPENED = re.compile(r"= \d+<([^>]*?)(?:\(deleted\))?>")
 BELOW = re.compile(r"\b(?:\d+|AT_FDCWD)<([^>]*)>")
 CHANGES = re.compile(r"^\d+ +(?:unlink|rename|link|symlink|mkdir|rmdir|chmod|fchmod|chown|lchown|fchown|mknod|truncate|setxattr|utime)")
-PATIENCE = 400 if os.environ.get("TRACED") == "all" else 120
+PATIENCE = 300
 """Seconds for all calls together: far more than they take, far less than a fifo is waited for."""
 
 PLACES = (
