@@ -97,24 +97,17 @@ class TarReader:
             pax, long_name, long_target = _NO_PAX, b"", b""
 
     def content(self) -> Iterator[bytes]:
-        """Return the bytes that the tar holds for the entry at hand: its content, of a sparse file without the holes.
+        """Yield the bytes that the tar holds for the entry at hand: its content, of a sparse file without the holes.
 
-        Raises:
-            ContentError: (also while iterating) the tar is cut.
+        Nothing is read before the first of them is asked for: a tar-split has none.
         """
-        return self._pieces() if self._left > _CHUNK else iter((self._piece(),) if self._left else ())
-
-    def _pieces(self) -> Iterator[bytes]:
         while self._left:
-            yield self._piece()
-
-    def _piece(self) -> bytes:
-        size = min(self._left, _CHUNK)
-        data = self._stream.read(size)
-        if len(data) < size:
-            raise self._cut()
-        self._left -= size
-        return data
+            size = min(self._left, _CHUNK)
+            data = self._stream.read(size)
+            if len(data) < size:
+                raise self._cut()
+            self._left -= size
+            yield data
 
     def _block(self) -> bytes | None:
         """Return the next header block, None at the end; what fills up the blocks of the entry before is read with it."""

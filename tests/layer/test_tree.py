@@ -9,6 +9,7 @@ from attrs import evolve
 from cstore.errors import ContentError
 from cstore.layer.below import NOTHING
 from cstore.layer.entry import Kind
+from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
 from tests.images import Member, device, directory, file, hardlink, opaque, symlink, tar, whiteout
 from tests.layer.stacks import nodes, trees
@@ -172,3 +173,19 @@ def test_the_blob_is_closed_however_the_walk_ends() -> None:
     next(walk)
     del walk
     assert [file.closed for file in raw] == [True, True]
+
+
+def test_content_that_is_not_asked_for_is_not_read() -> None:
+    made = blob_of(tar(file("a", b"1" * 3000), file("b", b"2")))
+    tree = trees([made.data])[0]
+    split = made.scan().tar_split
+
+    class Split(SplitReader):
+        def finish(self) -> int:
+            self.drain()
+            return 0
+
+        def close(self) -> None:
+            split.close()
+
+    assert [entry.path for entry, _ in evolve(tree, open=lambda: Split(split, "split")).walk()] == [b"", b"a", b"b"]
