@@ -12,8 +12,11 @@ __all__ = ["part_of"]
 def part_of(file: IO[bytes], start: int, size: int) -> IO[bytes]:
     """Return a part of a file as a file of its own, with its own position.
 
+    Several parts of one file can be read at the same time, in several threads: the position of the whole is neither used nor moved.
+
     Args:
-        file: the whole, which can be read at any place; it stays open when the part is closed, and must outlive it.
+        file: the whole, a file of the system with nothing unwritten in its buffer; it stays open when the part is closed, and must
+            outlive it.
         start: where the part begins, in bytes.
         size: how many bytes it has.
     """
@@ -40,8 +43,7 @@ class _Part(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what io.BufferedReader passes
-        self._file.seek(self._start + self._position)
-        data = self._file.read(max(min(len(buffer), self._size - self._position), 0))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        wanted = max(min(len(buffer), self._size - self._position), 0)
+        count = os.preadv(self._file.fileno(), [memoryview(buffer)[:wanted]], self._start + self._position) if wanted else 0
+        self._position += count
+        return count

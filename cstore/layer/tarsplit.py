@@ -75,6 +75,7 @@ class SplitWriter:
         self._write(self._lines)
         self._file.write(self._pack.flush())
         if not self._is_own:
+            self._file.flush()
             return part_of(self._file, self._start, self._file.tell() - self._start)
         self._file.seek(0)
         return self._file

@@ -25,7 +25,7 @@ from cstore.store import Store
 from cstore.views import refuse_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cstore.model.layout import Form
     from cstore.progress import Progress
@@ -159,8 +159,7 @@ class Batch:
             if self._planned is None or self._planned[:2] != (store, len(self._changes)):
                 self._planned = store, len(self._changes), plan(store, self._changes, {}, store.ground({}), self._today)
             return self._planned[2]
-        for change in adds:
-            self._fetch(change.image, store)
+        self._fetch([change.image for change in adds], store)
         layers = self._fetcher.layers
         lacking = [layers[layer] for change in adds for layer in change.image.chain if store.lacks(layer)]
         ground = store.ground({layer.id: layer.parent for layer in lacking}, [change.image.id for change in adds])
@@ -176,9 +175,9 @@ class Batch:
             self._opened.callback(self._made.close)
         return self._made
 
-    def _fetch(self, image: SourceImage, store: Store) -> None:
+    def _fetch(self, images: Sequence[SourceImage], store: Store) -> None:
         try:
-            self._fetcher.fetch(image, store)
+            self._fetcher.fetch_all(images, store)
         except OSError as error:
             if error.filename is not None:
                 raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
+from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from attrs import frozen
@@ -14,9 +16,10 @@ from cstore.layer.tar import TarReader
 from cstore.layer.tarsplit import SplitReader
 from cstore.layer.tree import Tree
 from cstore.progress import Progress, silent
+from cstore.source.abreast import Work, abreast, usual_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.layer.entry import Entry
     from cstore.layer.scan import Scan
@@ -43,35 +46,54 @@ class FetchedLayer:
 
 
 class Fetcher:
-    """Fetches the layers of images, each once however many images share it.
+    """Fetches the layers of images, each once however many images share it, several at the same time.
 
     Args:
-        progress: is told of each blob that is read.
+        progress: is told of each blob that is read, one after the other.
+        workers: how many layers are read at once; None takes what suits this machine.
     """
 
-    def __init__(self, progress: Progress = silent) -> None:
+    def __init__(self, progress: Progress = silent, workers: int | None = None) -> None:
         self._progress = progress
+        self._workers = usual_workers() if workers is None else workers
         self._scans: dict[LayerID, Scan] = {}
-        self._scratch: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        self._scratches: list[IO[bytes]] = []
+        """Files without a name that keep tar-splits, one for each worker."""
+        self._idle: list[IO[bytes]] = []
+        """Those of them into which nobody is writing."""
         self._tops: dict[LayerID, Entry | None] = {}
         self.layers: dict[LayerID, FetchedLayer] = {}
 
     def fetch(self, image: SourceImage, store: Store) -> None:
-        """Fetch the layers of an image that neither the store nor this fetcher has, base first.
+        """Fetch the layers of one image, as `fetch_all` does."""
+        self.fetch_all([image], store)
+
+    def fetch_all(self, images: Sequence[SourceImage], store: Store) -> None:
+        """Fetch the layers of images that neither the store nor this fetcher has.
+
+        All blobs are read and verified before it is looked up what the layers below of each say. Results and errors are those of reading
+        one layer after the other, base first (decision 12); after an error nothing of the layers that failed is left.
 
         Raises:
             ContentError: a blob is not what manifest and config promise, is damaged, or holds what no tree can.
             SourceError: the source lacks a blob.
         """
-        for number, layer in enumerate(image.chain):
-            if store.lacks(layer) and layer not in self.layers:
+        lacking: dict[LayerID, tuple[SourceImage, int]] = {}
+        for image in images:
+            for number, layer in enumerate(image.chain):
+                if store.lacks(layer):
+                    lacking.setdefault(layer, (image, number))
+        self._scan_all([place for layer, place in lacking.items() if layer not in self._scans])
+        for layer, (image, number) in lacking.items():
+            if layer not in self.layers:
                 self.layers[layer] = self._fetch(image, number, store)
 
     def close(self) -> None:
-        """Let go of the temporary file that keeps what was read of layers; a delta with them can no longer be applied."""
+        """Let go of the temporary files that keep what was read of layers; a delta with them can no longer be applied."""
         for found in self._scans.values():
             found.tar_split.close()
-        self._scratch.close()
+        for scratch in self._scratches:
+            scratch.close()
 
     def _fetch(self, image: SourceImage, number: int, store: Store) -> FetchedLayer:
         layer = image.chain[number]
@@ -91,16 +113,38 @@ class Fetcher:
         )
 
     def _scan(self, image: SourceImage, number: int) -> Scan:
-        layer = image.chain[number]
-        if layer not in self._scans:
+        self._scan_all([(image, number)] if image.chain[number] not in self._scans else [])
+        return self._scans[image.chain[number]]
+
+    def _scan_all(self, places: Sequence[tuple[SourceImage, int]]) -> None:
+        works = []
+        for image, number in places:
             descriptor = image.manifest.layers[number]
-            advance = self._progress("verifying", str(descriptor.digest), descriptor.size)
-            reader = _reader(image, number, advance)
-            try:
-                self._scans[layer] = scan(reader, _place(image, number), self._scratch)
-            finally:
-                reader.close()
-        return self._scans[layer]
+            works.append(Work("verifying", str(descriptor.digest), descriptor.size, partial(self._read, image, number)))
+        scans = abreast(works, self._workers, self._progress)
+        self._scans.update((image.chain[number], found) for (image, number), found in zip(places, scans, strict=True))
+
+    def _read(self, image: SourceImage, number: int, advance: Callable[[int], object]) -> Scan:
+        """Read and verify a layer; this is done for several at once."""
+        reader = _reader(image, number, advance)
+        try:
+            with self._scratch() as scratch:
+                return scan(reader, _place(image, number), scratch)
+        finally:
+            reader.close()
+
+    @contextmanager
+    def _scratch(self) -> Iterator[IO[bytes]]:
+        """Lend a file to write into; there is one for each who writes at the same time."""
+        try:
+            scratch = self._idle.pop()
+        except IndexError:
+            scratch = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+            self._scratches.append(scratch)
+        try:
+            yield scratch
+        finally:
+            self._idle.append(scratch)
 
     def _below(self, image: SourceImage, number: int, shape: Shape, store: Store) -> Below:
         if not number or not (shape.inherited or shape.opaque):

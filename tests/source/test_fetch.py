@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import gc
+import random
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
 from cstore.errors import ContentError, SourceError, StoreError
 from cstore.model.about import About
+from cstore.model.digest import Digest
 from cstore.model.platform import Platform
 from cstore.progress import silent
 from cstore.source import open_source
 from cstore.source.fetch import Fetcher
 from cstore.store import Store
-from tests.images import Image, directory, file, opaque, tar, write_layout
+from tests.images import Image, compressed, directory, docker_archive, file, oci_archive, opaque, tar, write_layout
+from tests.layer.tars import blob_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,6 +139,94 @@ def test_a_blob_that_is_not_the_promised_one(planner: Planner, damage: Callable[
     sentence = said.format(blob=blob, digest=descriptor.digest, size=descriptor.size, found=len(TOP))
     assert (type(error.value), str(error.value)) == (kind, sentence)
     assert planner.fetcher.layers == {}
+
+
+LAYERS = tuple(tar(file(f"d/{size}", random.Random(size).randbytes(size))) for size in (1 << 19, 5000, 1 << 18, 3000, 1 << 20))  # noqa: S311 - content
+"""Some of them take longer than others."""
+
+
+def blob_place(image: SourceImage, number: int) -> Path:
+    return Path(image.at.removeprefix("oci:")) / "blobs" / "sha256" / image.manifest.layers[number].digest.hex
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_layers_read_at_once_are_what_they_are_one_after_the_other(tmp_path: Path, store: Store, workers: int) -> None:
+    image = source(tmp_path, Image(layers=LAYERS, compression=("none", "gzip", "zstd", "none", "gzip")))
+    told: list[tuple[str, str, int]] = []
+
+    def progress(work: str, subject: str, total: int) -> Callable[[int], object]:
+        told.append((work, subject, total))
+        return lambda _size: None
+
+    fetcher = Fetcher(progress, workers)
+    fetcher.fetch(image, store)
+    assert tuple(fetcher.layers) == image.chain
+    assert told == [("verifying", str(layer.digest), layer.size) for layer in image.manifest.layers]
+    for made, layer in zip(LAYERS, fetcher.layers.values(), strict=True):
+        alone = blob_of(made).scan()
+        assert layer.scan.open_tar_split().read() == alone.tar_split.read()
+        assert evolve(layer.scan, tar_split=alone.tar_split, compression="none") == alone
+        alone.tar_split.close()
+    fetcher.close()
+
+
+def test_layers_of_several_images_are_fetched_together(tmp_path: Path, store: Store) -> None:
+    images = [source(tmp_path, Image(layers=(BASE, top)), name) for name, top in (("one", TOP), ("two", OPAQUE))]
+    fetcher = Fetcher(workers=3)
+    fetcher.fetch_all(images, store)
+    assert tuple(fetcher.layers) == (*images[0].chain, images[1].chain[1])
+    assert paths(fetcher.layers[images[1].chain[1]])[1] == (b"d", 0o755, 0)
+    fetcher.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_the_first_bad_layer_is_told_whichever_is_found_first(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, compression: str, workers: int
+) -> None:
+    """Of five layers the third one, large, and the fourth one, small, are not what the manifest says."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    image = source(tmp_path, Image(layers=(*LAYERS[1:3], LAYERS[4], LAYERS[3], LAYERS[0]), compression=compression))
+    for number in (2, 3):
+        # A blob of the right size whose tar is another one.
+        place = blob_place(image, number)
+        size = image.manifest.layers[number].size
+        other = compressed(tar(file("other")), compression)
+        place.write_bytes(other + padding(compression, size - len(other)))
+    fetcher = Fetcher(workers=workers)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ContentError) as error:
+        fetcher.fetch(image, store)
+    digest = image.manifest.layers[2].digest
+    found = Digest.of(blob_place(image, 2).read_bytes())
+    assert str(error.value) == f"blob {digest}: expected digest {digest}, found {found}"
+    assert fetcher.layers == {}
+    fetcher.close()
+    assert not store.root.exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
+    error.value.__traceback__ = None
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def padding(compression: str, size: int) -> bytes:
+    """Return bytes that may follow a blob of a kind without changing what it holds."""
+    if compression == "zstd":
+        return b"\x50\x2a\x4d\x18" + (size - 8).to_bytes(4, "little") + bytes(size - 8)
+    return bytes(size)
+
+
+@pytest.mark.parametrize("kind", ["oci-archive", "docker-archive"])
+def test_the_layers_of_an_archive_are_read_at_once(tmp_path: Path, store: Store, kind: str) -> None:
+    many = tuple(tar(file(f"f{number}", random.Random(number).randbytes(300_000))) for number in range(8))  # noqa: S311 - content
+    made = (oci_archive if kind == "oci-archive" else docker_archive)(tmp_path / "image.tar", {"localhost/a:1": Image(layers=many)})
+    image = open_source(made, Platform("linux", "amd64"))
+    fetcher = Fetcher(workers=4)
+    fetcher.fetch(image, store)
+    assert [layer.scan.content for layer in fetcher.layers.values()] == [300_000] * 8
+    fetcher.close()
+    image.close()
 
 
 def test_a_fetcher_lets_go_of_its_temporary_files(planner: Planner) -> None:
