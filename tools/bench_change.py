@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 _ABOUT = """\
 One small change of a store of so many images, with eight layers for each, as whole processes. `cp` copies images.json and layers.json and
 does nothing else. podman and skopeo make the same change in a writable copy of the store that is their graph root. The image that is added
-has all its layers in the store. Times are the best of several, those of podman
-and skopeo in the largest store of one; MB is the largest resident size."""
+has all its layers in the store. Times are the best of several, those of podman and
+skopeo in the largest store of one; MB is the largest resident size."""
 _CSTORE = [sys.executable, "-m", "cstore"]
 _NEW = "registry.example.org/bench/new:1"
 _TAG = "registry.example.org/bench/tag:1"
@@ -113,7 +113,7 @@ class _Change:
             made += figures_of({name: took[name] for name in names}, group=group, x=self.images, peers={own: _CP, rival or "": own})
         size = sum(len(data) for data in before[:2]) / 1e6
         made = [figure for figure in made if figure.name not in (_CP, _CP_SYNC) or figure.unit == "s"]
-        return [*made, Figure(group=f"indexes, {self.form} store", name="both indexes", unit="MB", x=self.images, value=round(size, 3))]
+        return [*made, Figure(group="both indexes", name=f"{self.form} store", unit="MB", x=self.images, value=round(size, 3))]
 
     def _image(self, work: Path) -> str:
         """Write an image that has the layers of the first one of the store, and a config of its own."""

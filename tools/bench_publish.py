@@ -1,6 +1,6 @@
 """What publishing costs a repository of CernVM-FS and its readers: revisions, entries, bytes, and the catalogs that are stored anew.
 
-    bench_publish.py [--layers N ...] [--images N]
+    bench_publish.py [--layers N ...] [--images N] [--json FILE]
 
 Publishes through the stand-in for `cvmfs_server` (see cvmfs_standin), which counts what a real server would store. Images are made here,
 always the same ones: each layer is a directory with four files of 1 kB and, but for the lowest, a deletion. For each form of a store,
@@ -12,16 +12,14 @@ and each number of layers that it holds already, in images of ten layers:
     tag             that image
     remove          one of the 30
 
-Bytes are those of the content of files, not compressed. CPU seconds are those of cstore alone, without the server; they are the only
-numbers here that depend on the machine. With 20,000 layers it takes 10 to 20 minutes and some GB of disk. Only as root; cstore and this
-checkout must be importable.
+CPU seconds are the only numbers here that depend on the machine. With 20,000 layers it takes 10 to 20 minutes and some GB of disk. Only as
+root; cstore and this checkout must be importable.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 import tarfile
@@ -30,13 +28,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from cstore.model.layout import Form
 from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.repository import Repository, Site
 from tools.cvmfs_standin.harness import COMMAND, Standin, standin
+from tools.figures import Benchmark, Figure, compared, report
 from tools.layout import write_layout
 
 if TYPE_CHECKING:
@@ -49,47 +48,39 @@ _IMAGE = 10
 _BATCH = 100
 _TIME = 1_700_000_000
 _OCI = "application/vnd.oci.image"
-_CAPTION = """\
-Changes of a store in CernVM-FS, by the number of layers that it holds before and by its form. Beside it: for one image of ten small layers
-the converter in use today, DUCC of CernVM-FS 2.12, made 97 transactions and 10 ingests, and with them 117 revisions, on a real server."""
-
-
-@frozen(kw_only=True)
-class Row:
-    """What one change cost."""
-
-    layers: int
-    """Of the store before all changes that are measured."""
-    form: str
-    change: str
-    revisions: int
-    entries: int
-    bytes: int
-    catalogs: int
-    """Catalogs that are stored anew."""
-    catalog_entries: int
-    """Entries in them together."""
-    cpu_seconds: float
+_ABOUT = """\
+Changes of a store in CernVM-FS, by the number of layers that it holds before and by its form, as the stand-in for `cvmfs_server` counts
+them: revisions, entries and bytes that are written, catalogs that are stored anew and the entries in them. Bytes are those of the content
+of files, not compressed. CPU seconds are those of cstore alone, without the server. Beside it: for one image of ten small layers the
+converter in use today, DUCC of CernVM-FS 2.12, made 97 transactions and 10 ingests, and with them 117 revisions, on a real server."""
+_COUNTED = {
+    "entries_written": "entries",
+    "bytes_written": "kB",
+    "catalogs_dirtied": "catalogs",
+    "catalog_entries": "entries in catalogs",
+}
+"""What the stand-in counts of a revision, and the unit in which it is told."""
 
 
 def main() -> None:
-    """Run the benchmark and print its table, and one line of JSON."""
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, nargs="+", default=[100, 2000], metavar="N", help="layers of the store; 100 and 2000")
     parser.add_argument("--images", type=int, default=30, metavar="N", help="images of the large add; 30")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
     asked = parser.parse_args()
     if asked.images < 1 or min(asked.layers) < 0:
         parser.error("expected at least one image, and no negative number of layers")
     if os.geteuid() != 0:
         sys.exit("bench_publish.py: expected to run as root, since the stand-in mounts and makes devices")
-    rows: list[Row] = []
+    figures: list[Figure] = []
     for layers in asked.layers:
         for form in Form:
             with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", ".")) as work, standin(Path(work).resolve() / "site") as machine:
                 machine.make(_REPOSITORY)
-                rows += Bench(machine, Path(work).resolve(), form, layers).run(asked.images)
-    print(_table(rows))
-    print(json.dumps([asdict(row) for row in rows]))
+                for made in Bench(machine, Path(work).resolve(), form, layers).run(asked.images):
+                    figures += made
+    report(Benchmark(name="publish", about=_ABOUT, x="layers", figures=compared(figures)), json=asked.json)
 
 
 @frozen
@@ -101,7 +92,7 @@ class Bench:
     form: Form
     layers: int
 
-    def run(self, count: int) -> Iterator[Row]:
+    def run(self, count: int) -> Iterator[list[Figure]]:
         """Make the store and yield what each change of it costs.
 
         Args:
@@ -123,27 +114,20 @@ class Bench:
         for first in range(0, len(names), _BATCH):
             self._add({name: images[name] for name in names[first : first + _BATCH]})
 
-    def _cost(self, change: str, run: Callable[[], None]) -> Row:
+    def _cost(self, change: str, run: Callable[[], None]) -> list[Figure]:
         before = len(self.machine.costs(_REPOSITORY))
         start = time.process_time()
         run()
         seconds = time.process_time() - start
         made: Sequence[dict[str, Any]] = self.machine.costs(_REPOSITORY)[before:]
 
-        def total(what: str) -> int:
-            return sum(revision[what] for revision in made)
+        def figure(value: float, unit: str) -> Figure:
+            return Figure(group=f"{self.form.value} store", name=change, unit=unit, x=self.layers, value=value)
 
-        return Row(
-            layers=self.layers,
-            form=self.form.value,
-            change=change,
-            revisions=len(made),
-            entries=total("entries_written"),
-            bytes=total("bytes_written"),
-            catalogs=total("catalogs_dirtied"),
-            catalog_entries=total("catalog_entries"),
-            cpu_seconds=round(seconds, 3),
-        )
+        totals = {"revisions": len(made)} | {
+            unit: sum(revision[what] for revision in made) / (1000 if unit == "kB" else 1) for what, unit in _COUNTED.items()
+        }
+        return [*(figure(total, unit) for unit, total in totals.items()), figure(round(seconds, 3), "CPU s")]
 
     def _add(self, images: dict[str, int]) -> None:
         """Add images, by name with the number of their layers, in one batch."""
@@ -197,22 +181,6 @@ def _layer(image: str, number: int) -> bytes:
             file.size, file.mtime = len(content[:1000]), _TIME
             tar.addfile(file, io.BytesIO(content[:1000]))
     return made.getvalue()
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table in Markdown, below its caption."""
-    lines = [
-        _CAPTION,
-        "",
-        "| layers | form | change | revisions | entries | kB | catalogs | entries in them | CPU s |",
-        "|---:|---|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {row.layers:,} | {row.form} | {row.change} | {row.revisions} | {row.entries:,} | {row.bytes / 1000:,.0f} | {row.catalogs} "
-        f"| {row.catalog_entries:,} | {row.cpu_seconds:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

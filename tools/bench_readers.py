@@ -82,9 +82,7 @@ def _read(store: Path, images: int, runs: int, smaller: Sequence[Figure]) -> lis
     try:
         with reader(store=store) as podman:
             for title, command in _COMMANDS.items():
-                expected = {
-                    kind: max((_expected(figure, images) for figure in smaller if _is_of(figure, title, kind)), default=0) for kind in sizes
-                }
+                expected = {kind: _expected([figure for figure in smaller if _is_of(figure, title, kind)], images) for kind in sizes}
                 programs = {
                     kind: Program(
                         command=command,
@@ -111,9 +109,11 @@ def _is_of(figure: Figure, title: str, kind: str) -> bool:
     return (figure.group, figure.name, figure.unit) == (title, kind, "s")
 
 
-def _expected(figure: Figure, images: int) -> float:
-    """Return the least that a larger store takes by a smaller one's time."""
-    return _LIMIT + 1 if figure.value is None else figure.value * images / figure.x
+def _expected(smaller: Sequence[Figure], images: int) -> float:
+    """Return the least that a store takes by the time of the next smaller one."""
+    if not smaller:
+        return 0
+    return _LIMIT + 1 if smaller[-1].value is None else smaller[-1].value * images / smaller[-1].x
 
 
 def _peer(kind: str) -> str:

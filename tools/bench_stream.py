@@ -1,21 +1,20 @@
 """How fast cstore reads an image and writes it as the tar stream that CernVM-FS takes, beside what such a stream cannot do without.
 
-    bench_stream.py OCI_LAYOUT:TAG [--runs N]
+    bench_stream.py [OCI_LAYOUT:TAG ...] [--files N ...] [--runs N] [--stores DIR] [--json FILE]
 
 The first reading verifies each layer and makes its tar-split; the second one writes the stream, here into /dev/null. Beside them: the
 same blobs unpacked as cstore does, but nothing else; that with the SHA-256 of what goes in and of what comes out; `tar -x` of the blobs to
 its output; `tar -c` of the unpacked layers into a pipe. All are run in turn, each in a process of its own, N times; the best time counts,
 since other work on the machine only ever adds to it. In Python it is the time of the work, without that of starting.
 
-MB/s and entries/s are those of cstore's stream for all of them, so that they compare. Ratios are to the second reading: above 1 means
-slower. The memory is the largest resident size. A real `cvmfs_server ingest` took 33 MB/s of a Debian image on 2 cores.
+MB/s are those of cstore's stream for all of them, so that they compare. Ratios are to the second reading: above 1 means slower. A real
+`cvmfs_server ingest` took 33 MB/s of a Debian image on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import platform
 import resource
@@ -35,10 +34,16 @@ from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import DEFAULT_PATH
 from cstore.publish.tarstream import TarStream
 from cstore.source import open_source
+from tools.figures import Benchmark, Figure, compared, report
+from tools.stores import add_image_options, image_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_ABOUT = """\
+One image read, verified, and written as the tar stream that CernVM-FS takes, into /dev/null; beside it what such a stream needs at least.
+The images have so many files, of 10 kB each in one layer, gzip, unless the title names another image. MB/s are those of cstore's stream for
+all of them. A real `cvmfs_server ingest` took 33 MB/s of a Debian image on 2 cores."""
 _CHUNK = 1 << 18
 _STREAM = "second reading: stream"
 
@@ -58,12 +63,22 @@ class Run:
 
 
 def main() -> None:
-    """Run the benchmark and print its table, and one line of JSON."""
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("image", metavar="OCI_LAYOUT:TAG", help="such as tools/make_images.py makes")
-    parser.add_argument("--runs", type=int, default=5)
+    add_image_options(parser, sizes=[100, 1000, 10_000], runs=3)
     asked = parser.parse_args()
-    name, _, tag = asked.image.partition(":")
+    figures: list[Figure] = []
+    with place_of(asked.stores) as place:
+        for files in asked.files:
+            figures += _stream(image_of(place, files), asked.runs, "files of 10 kB", files)
+        for image in asked.image:
+            figures += _stream(image, asked.runs, f"image {image.rpartition(':')[2]}")
+    report(Benchmark(name="stream", about=_ABOUT, x="files", figures=compared(figures)), json=asked.json)
+
+
+def _stream(image: str, rounds: int, group: str, files: int = 0) -> list[Figure]:
+    """Return what each takes for one image; its size is the number of its files, or of the stream's entries where that is not known."""
+    name, _, tag = image.rpartition(":")
     layout = Path(name).resolve()
     source = f"oci:{layout}:{tag}"
     blobs = _blobs(layout, source)
@@ -71,18 +86,21 @@ def main() -> None:
         for blob in blobs:
             # Who is not root cannot make devices; all else is there then.
             subprocess.run(["tar", "-xf", blob, "-C", work], check=False, stderr=subprocess.DEVNULL)
-        runs = [run for _ in range(asked.runs) for run in _round(source, blobs, work)]
+        runs = [run for _ in range(rounds) for run in _round(source, blobs, work)]
     stream = next(run for run in runs if run.entries)
     seconds = {name: min(run.seconds[name] for run in runs if name in run.seconds) for run in runs for name in run.seconds}
     memory = {name: max(run.kilobytes or 0 for run in runs if name in run.seconds) for name in seconds}
-    print(f"{stream.size / 1e6:.1f} MB and {stream.entries} entries in the stream")
-    print(f"{'':28}{'seconds':>9}{'MB/s':>8}{'entries/s':>11}{'ratio':>8}{'MB':>8}")
-    for name, best in seconds.items():
-        mb = f"{memory[name] / 1000:.0f}" if memory[name] else "-"
-        speed = f"{stream.size / 1e6 / best:8.0f}{stream.entries / best:11.0f}{best / seconds[_STREAM]:8.2f}"
-        print(f"{name:28}{best:9.3f}{speed}{mb:>8}")
-    told = {name: {"seconds": round(best, 4), "kilobytes": memory[name] or None} for name, best in seconds.items()}
-    print(json.dumps({"bytes": stream.size, "entries": stream.entries, "times": told}))
+
+    def figure(name: str, unit: str, value: float, peer: str = "") -> Figure:
+        return Figure(group=group, name=name, unit=unit, x=files or stream.entries, value=round(value, 4), peer=peer)
+
+    return [
+        *(figure(name, "s", best, "" if name == _STREAM else _STREAM) for name, best in seconds.items()),
+        *(figure(name, "MB/s", stream.size / 1e6 / best) for name, best in seconds.items()),
+        *(figure(name, "MB", kilobytes / 1000) for name, kilobytes in memory.items() if kilobytes),
+        figure("stream", "entries", stream.entries),
+        figure("stream", "MB of content and headers", stream.size / 1e6),
+    ]
 
 
 def _round(source: str, blobs: Sequence[str], tree: str) -> list[Run]:

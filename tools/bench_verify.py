@@ -1,165 +1,83 @@
 """How long a quick `cstore verify` takes by the size of a store, and how much memory, beside what the disk and JSON alone take.
 
-    bench_verify.py [--images N ...] [--runs N]
+    bench_verify.py [--images N ...] [--runs N] [--stores DIR] [--json FILE]
 
-Makes stores with make_store.py, of eight layers for each image, and runs on each of them in turn:
+Makes stores of eight layers for each image, and runs on each of them in turn:
 
     cstore verify            what `cstore.verify` yields, which must be nothing
     find and cat             the same small files, found and read by `find` and `cat`, which do nothing else
     json of both indexes     Python's own `json.loads`
-    podman images -q         with the store as an additional one, where podman is there and ends within a minute
-
-The best time of each counts, since other work on the machine only ever adds to it; CPU seconds are those of the same run, in user mode
-and in the kernel. The memory is the largest resident size. `linear` is the time for each image, as a ratio to that of the smallest store.
-10,000 images take about a minute to make, and 3 GB of disk.
+    podman images -q         with the store as an additional one, where podman is there and ends within a minute; only as root
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from attrs import asdict, frozen
+from tools.figures import Benchmark, Figure, compared, report
+from tools.measure import Program, best_of, figures_of
+from tools.reader import CAN_RUN, own_mounts, reader
+from tools.stores import add_options, place_of, store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-_MAKE = Path(__file__).with_name("make_store.py")
-_LAYERS = 8
+_ABOUT = """\
+A quick `cstore verify` of a store of so many images, with eight layers for each, in which it finds nothing. Beside it: the same small files
+found and read by `find` and `cat`; Python's own JSON of both indexes; `podman images -q` with the store as an additional one, where a dash
+is more than a minute. Files are in the system's cache."""
 _MINUTE = 60
-_OWN = "cstore verify"
-_VERIFY = """
+_OWN, _CAT, _JSON, _PODMAN = "cstore verify", "find and cat", "json of both indexes", "podman images -q"
+_VERIFY_SCRIPT = """
 import sys
 from cstore.verification.store import verify
 found = sum(1 for _ in verify(sys.argv[1]))
 sys.exit(f"expected no problem, found {found}" if found else 0)
 """
-_JSON = """
+_JSON_SCRIPT = """
 import json, pathlib, sys
 for name in ("layers", "images"):
     json.loads(pathlib.Path(sys.argv[1], f"overlay-{name}/{name}.json").read_bytes())
 """
-_READ = 'find "$0" -path "*/diff" -prune -o -type f ! -name "*.tar-split.gz" -exec cat {} + >/dev/null'
-_CONF = """
-[storage]
-driver = "overlay"
-graphroot = "{work}/graph"
-runroot = "{work}/run"
-[storage.options]
-additionalimagestores = ["{store}"]
-"""
-
-
-@frozen(kw_only=True)
-class Row:
-    """What one program took for one store."""
-
-    images: int
-    layers: int
-    program: str
-    seconds: float
-    cpu_seconds: float
-    kilobytes: int
-    linear: float
-    """Seconds for each image, as a ratio to those of the smallest store."""
+_CAT_SCRIPT = 'find "$0" -path "*/diff" -prune -o -type f ! -name "*.tar-split.gz" -exec cat {} + >/dev/null'
 
 
 def main() -> None:
-    """Run the benchmark and print its table, and one line of JSON."""
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, nargs="+", default=[1000, 3000, 10000], metavar="N", help="1000, 3000 and 10000")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="3 unless told")
+    add_options(parser, sizes=[100, 1000, 10_000], runs=3)
     asked = parser.parse_args()
-    if min(asked.images) < 1 or asked.runs < 1:
-        parser.error("expected at least one image, and one run")
-    rows: list[Row] = []
-    for images in sorted(asked.images):
-        with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", ".")) as work:
-            rows += _rows(Path(work).resolve(), images, asked.runs, {row.program: row for row in rows[::-1]})
-    print(_table(rows))
-    print(json.dumps([asdict(row) for row in rows]))
+    own_mounts()
+    figures: list[Figure] = []
+    with place_of(asked.stores) as place:
+        for images in sorted(asked.images):
+            figures += _verify(store_of(place, images), images, asked.runs, figures)
+    report(Benchmark(name="verify", about=_ABOUT, x="images", figures=compared(figures)), json=asked.json)
 
 
-def _rows(work: Path, images: int, runs: int, smallest: Mapping[str, Row]) -> list[Row]:
-    """Make a store and return what each program takes for it."""
-    store = work / "store"
-    # In a process of its own: the largest size of a program is at least that of the one that starts it.
-    subprocess.run([sys.executable, _MAKE, store, "--images", str(images), "--layers", str(_LAYERS)], check=True, env=_environment())
-    os.sync()
-    best: dict[str, tuple[float, float, int]] = {}
-    programs = _programs(store, work)
-    for _ in range(runs):
-        for name, command in [*programs.items()]:
-            took = _measure(command, work)
-            # podman leaves its own overlay directory mounted on itself
-            subprocess.run(["umount", work / "graph/overlay"], check=False, stderr=subprocess.DEVNULL)
-            if took is None:
-                del programs[name]
-                continue
-            memory = max(took[2], best[name][2] if name in best else 0)
-            best[name] = (*min(took, best.get(name, took))[:2], memory)
-    layers = (store / "overlay-layers/layers.json").read_bytes().count(b'\n{"id":')
-    return [
-        Row(
-            images=images,
-            layers=layers,
-            program=name,
-            seconds=round(seconds, 3),
-            cpu_seconds=round(cpu_seconds, 3),
-            kilobytes=kilobytes,
-            linear=round(seconds / images / (smallest[name].seconds / smallest[name].images), 3) if name in smallest else 1.0,
-        )
-        for name, (seconds, cpu_seconds, kilobytes) in best.items()
-    ]
-
-
-def _programs(store: Path, work: Path) -> dict[str, Sequence[str]]:
-    conf = work / "storage.conf"
-    conf.write_text(_CONF.format(work=work, store=store))
-    found: dict[str, Sequence[str]] = {
-        _OWN: [sys.executable, "-c", _VERIFY, str(store)],
-        "find and cat": ["sh", "-c", _READ, str(store)],
-        "json of both indexes": [sys.executable, "-c", _JSON, str(store)],
+def _verify(store: Path, images: int, runs: int, smaller: Sequence[Figure]) -> list[Figure]:
+    """Return what each program takes for a store."""
+    programs = {
+        _OWN: Program(command=[sys.executable, "-c", _VERIFY_SCRIPT, store]),
+        _CAT: Program(command=["sh", "-c", _CAT_SCRIPT, store]),
+        _JSON: Program(command=[sys.executable, "-c", _JSON_SCRIPT, store]),
     }
-    if shutil.which("podman"):
-        found["podman images -q"] = ["env", f"CONTAINERS_STORAGE_CONF={conf}", "timeout", str(_MINUTE), "podman", "images", "-q"]
-    return found
-
-
-def _measure(command: Sequence[str], work: Path) -> tuple[float, float, int] | None:
-    """Return the seconds that a command takes, those of the CPU, and its largest resident size in kB; None where it does not end well."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL, env=_environment())
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode and _VERIFY in command:
-        sys.exit(f"bench_verify.py: {_OWN} ended with {process.returncode}")
-    return None if process.returncode else (seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment in which what can be imported here can be imported too."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table in Markdown."""
-    lines = ["| images | layers | | seconds | CPU seconds | MB | linear |", "|---:|---:|---|---:|---:|---:|---:|"]
-    lines += [
-        f"| {row.images:,} | {row.layers:,} | {row.program} | {row.seconds:.2f} | {row.cpu_seconds:.2f} | {row.kilobytes / 1000:.0f} "
-        f"| {row.linear:.2f} |"
-        for row in rows
-    ]
-    return "\n".join(lines)
+    last = next((figure for figure in reversed(smaller) if (figure.name, figure.unit) == (_PODMAN, "s")), None)
+    gave_up = last is not None and (last.value is None or last.value * images / last.x > _MINUTE)
+    with ExitStack() as stack:
+        if CAN_RUN and not gave_up:
+            podman = stack.enter_context(reader(store=store))
+            programs[_PODMAN] = Program(command=["podman", "images", "-q"], env=podman.env, limit=_MINUTE)
+        took = best_of(programs, runs)
+    made = figures_of(took, group="quick", x=images, peers={_OWN: _CAT, _PODMAN: _OWN})
+    if gave_up:
+        made.append(Figure(group="quick", name=_PODMAN, unit="s", x=images, value=None, peer=_OWN))
+    each = round(1000 * (took[_OWN].seconds or 0) / images, 3)
+    return [*made, Figure(group="quick, for each image", name=_OWN, unit="ms", x=images, value=each)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The stores that benchmarks read: made once by make_store.py for all that run together."""
+"""The stores and images that benchmarks read: made once by make_store.py and make_bulk.py for all that run together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-__all__ = ["INDEXES", "LOCKS", "RUNNABLE", "add_options", "layers_of", "place_of", "store_of"]
+__all__ = ["INDEXES", "LOCKS", "RUNNABLE", "add_image_options", "add_options", "image_of", "layers_of", "place_of", "store_of"]
 
 INDEXES = ("overlay-images/images.json", "overlay-layers/layers.json")
 LOCKS = ("overlay-images/images.lock", "overlay-layers/layers.lock")
@@ -34,9 +34,28 @@ def add_options(parser: argparse.ArgumentParser, *, sizes: list[int], runs: int)
         runs: of each program, unless told.
     """
     parser.add_argument("--images", type=_positive, nargs="+", default=sizes, metavar="N", help=f"of each store; {sizes} unless told")
+    _add_common(parser, runs)
+
+
+def add_image_options(parser: argparse.ArgumentParser, *, sizes: list[int], runs: int) -> None:
+    """Add what all benchmarks of images take.
+
+    Args:
+        parser: of the benchmark.
+        sizes: the numbers of files in an image, unless told.
+        runs: of each program, unless told.
+    """
+    parser.add_argument("image", nargs="*", metavar="OCI_LAYOUT:TAG", help="beside those with so many files")
+    parser.add_argument(
+        "--files", type=_positive, nargs="*", default=sizes, metavar="N", help=f"of 10 kB in each image; {sizes} unless told"
+    )
+    _add_common(parser, runs)
+
+
+def _add_common(parser: argparse.ArgumentParser, runs: int) -> None:
     parser.add_argument("--runs", type=_positive, default=runs, metavar="N", help=f"of each program; {runs} unless told")
     parser.add_argument(
-        "--stores", type=Path, metavar="DIR", help="keeps the stores there, and takes those that are; else they are removed"
+        "--stores", type=Path, metavar="DIR", help="keeps what is made there, and takes what is; a killed run may leave it changed"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
 
@@ -68,6 +87,14 @@ def store_of(place: Path, images: int, form: str = "direct") -> Path:
             _python(_TOOLS / "make_image.py", f"{work}/image", "true")
             _python("-m", "cstore", "add", store, f"oci:{work}/image:latest", "--name", RUNNABLE)
     return store
+
+
+def image_of(place: Path, files: int) -> str:
+    """Return OCI_LAYOUT:TAG of an image of so many files of 10 kB in one layer, gzip; it is made where there is none."""
+    layout = place / f"files-{files}"
+    if not layout.exists():
+        _python(_TOOLS / "make_bulk.py", layout, "--files", str(files), "--size", "10000")
+    return f"{layout}:bulk"
 
 
 def layers_of(store: Path) -> int:

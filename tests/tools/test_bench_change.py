@@ -27,8 +27,7 @@ def test_each_change_is_timed_beside_cp_and_podman_in_both_forms(tmp_path: Path)
             assert all(value and value > 0 for one in seconds.values() for value in one)
             assert {len(one) for one in seconds.values()} == {1}
             assert own in values(made, group, "MB")
-        ((size,),) = values(made, f"indexes, {form} store", "MB").values()
-        assert size
+        assert values(made, "both indexes", "MB")[f"{form} store"][0]
     assert [*values(made, "start", "s")] == ["import cstore", "cstore --version", "python -c pass"]
     ratios = {(figure.name, figure.peer) for figure in made.figures if figure.ratio}
     assert ("cstore tag", CP[0]) in ratios
