@@ -142,7 +142,9 @@ def unlisted_view(store: Store, name: str) -> Store | None:
     try:
         view = Store.open(store.root / place)
     except StoreError as error:
-        raise StoreError(f"{error}; `cstore repair` makes the views of a store anew") from None
+        is_listed = name in store.about.all_views
+        way_out = "`cstore repair` makes the views of a store anew" if is_listed else "no view of the store is there, so move it away"
+        raise StoreError(f"{error}; {way_out}") from None
     if not view.about.is_view:
         raise StoreError(f"{store.root / place / ABOUT}: expected that of a view, found that of a store")
     return view

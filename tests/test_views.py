@@ -206,6 +206,9 @@ def test_no_view_is_made_where_something_else_is(viewed: Planner) -> None:
     (viewed.root / "views/other/cstore.json").write_bytes(encode({"version": 1, "layout": "direct", "retired": {}}))
     with pytest.raises(StoreError, match=r"views/other/cstore\.json: expected that of a view, found that of a store$"):
         plan_view(viewed.store, "other", PATTERNS, TODAY)
+    (viewed.root / "views/plain").mkdir()
+    with pytest.raises(StoreError, match=r"found a directory without overlay-images/images\.json; no view of the store is there, so move"):
+        plan_view(viewed.store, "plain", PATTERNS, TODAY)
     with pytest.raises(StoreError, match=r'expected a view "none", found none$'):
         plan_view_removal(viewed.store, "none", TODAY)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
-from cstore.delta import PutSymlink, Remove, ReplaceIndex, Step, file_of, index_step
+from cstore.delta import PutDirectory, PutSymlink, Remove, ReplaceIndex, Step, file_of, index_step
 from cstore.errors import StoreError
 from cstore.files import UnreadableError
 from cstore.index.gojson import decode, encode
@@ -72,6 +72,8 @@ class _Repair:
             yield file_of(ABOUT, encode(about.to_dict()) + b"\n")
         if store.about.form is Form.SHARDED and not self._view.has(CATALOG):
             yield file_of(CATALOG, b"")
+        if not symlinks and not self._view.has(LINKS):
+            yield PutDirectory(path=LINKS)
         yield from (symlink for symlink in symlinks if _target(self._view.root, symlink.path) != symlink.target)
         yield from (step for step in (index_step(layers), index_step(images)) if not self._is_there(step))
         known = {symlink.path for symlink in symlinks}

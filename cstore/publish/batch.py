@@ -155,8 +155,8 @@ class Batch:
         store = self._read()
         adds = [change for change in self._changes if isinstance(change, Add)]
         if not adds:
-            # All that this depends on is in the reading.
-            if self._planned is None or self._planned[:2] != (store, len(self._changes)):
+            # All that this depends on is in the reading, but for views: pruning and repair can change one without its store.
+            if store.about.all_views or self._planned is None or self._planned[:2] != (store, len(self._changes)):
                 self._planned = store, len(self._changes), plan(store, self._changes, {}, store.ground({}), self._today)
             return self._planned[2]
         self._fetch([change.image for change in adds], store)

@@ -106,6 +106,7 @@ def apply(delta: Delta, root: Path, progress: Progress = silent) -> None:
         try:
             refuse_unsound(delta, root)
             check_space(delta, root)
+            _refuse_symlinks(delta, writer)
             journal = Journal.of(delta, root)
             journal.write(writer)
             _carry_out(delta, writer, progress)
@@ -129,6 +130,13 @@ def _work(writer: Writer) -> Iterator[None]:
     finally:
         with suppress(OSError):
             (writer.root / WORK).rmdir()
+
+
+def _refuse_symlinks(delta: Delta, writer: Writer) -> None:
+    """See that no directory of a delta is reached through a symlink: below one, steps could neither be carried out nor undone."""
+    paths = [*(step.path for step in delta), *(step.lock_path for step in delta if isinstance(step, ReplaceIndex))]
+    for above in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+        writer.check(f"{above}/{WORK}" if above else WORK)
 
 
 def _carry_out(delta: Delta, writer: Writer, progress: Progress) -> None:

@@ -145,6 +145,18 @@ def test_more_than_the_disk_holds_is_not_begun(tmp_path: Path) -> None:
     assert exact(tmp_path).keys() == before.keys()
 
 
+@pytest.mark.parametrize("room", ["overlay", "overlay/l", "overlay-layers", "overlay-images"])
+def test_what_would_be_written_through_a_symlink_is_refused_before_the_first_step(tmp_path: Path, made: dict[str, str], room: str) -> None:
+    with publishing(tmp_path / "store", today=DAY) as batch:
+        batch.add(made["old"], name=OLD)
+    (tmp_path / "store" / room).rename(tmp_path / "room")
+    (tmp_path / "store" / room).symlink_to(tmp_path / "room")
+    before = listing(tmp_path / "store")
+    with pytest.raises(PublishError, match=rf"store/{room}: expected a directory of the store"), publishing(tmp_path / "store") as batch:
+        batch.add(made["new"], name=NEW)
+    assert listing(tmp_path / "store") == before, "nothing is left that keeps others from writing"
+
+
 def test_a_delta_that_would_stop_every_reader_is_refused(tmp_path: Path, made: dict[str, str]) -> None:
     root = tmp_path / "store"
     with publishing(root) as batch:

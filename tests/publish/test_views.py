@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cstore
-from cstore.errors import PublishError
+from cstore.errors import PublishError, StoreError
 from cstore.index.lock import request
 from cstore.model.layout import Form
 from cstore.publish import directory
@@ -88,6 +88,28 @@ def test_a_view_made_first_or_last_is_the_same(viewed: Path, tmp_path: Path, mad
         batch.add(made["new"], name=NEW)
     create_view(other, "team", ["*/team/app:*"], DAY)
     assert listing(viewed) == listing(other)
+
+
+def test_a_view_that_was_pruned_since_planning_is_planned_anew(viewed: Path) -> None:
+    with publishing(viewed, today=DAY) as batch:
+        batch.tag(OLD, "localhost/kept:1")
+        batch.remove(OLD)
+    with publishing(viewed, today=DAY) as batch:
+        batch.tag("localhost/kept:1", OLD)
+        assert batch.plan(), "with the layers that are retired in the view"
+        prune(viewed, NOW, DAY)
+    assert shown(viewed) == [OLD]
+    assert list(verify(viewed)) == []
+
+
+def test_a_view_is_not_written_through_a_symlink_and_the_store_is_as_it_was(viewed: Path, tmp_path: Path) -> None:
+    (viewed / "views").rename(tmp_path / "views")
+    (viewed / "views").symlink_to("../views")
+    before = listing(tmp_path)
+    for name in ("team", "more"):
+        with pytest.raises(StoreError, match=r"store/views: expected a directory of the store, found something else$"):
+            create_view(viewed, name, ["*"], DAY)
+        assert listing(tmp_path) == before
 
 
 def test_while_an_index_of_a_view_is_replaced_its_own_locks_are_held(

@@ -224,3 +224,11 @@ def test_views_of_a_store_without_cstore_json_are_told(root: Path) -> None:
     (root / "cstore.json").unlink()
     found = [problem for problem in verify(root) if problem.code == "V105"]
     assert [problem.path for problem in found] == ["views/team"]
+
+
+def test_a_view_that_shows_nothing_is_made_whole(root: Path) -> None:
+    create_view(root, "none", ["nothing"], DAY)
+    shutil.rmtree(root / "views/none")
+    repair(root, dt.timedelta(0), DAY)
+    assert (root / "views/none/overlay/l").is_dir()
+    assert not repair(root, dt.timedelta(0), DAY).delta
