@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -15,12 +16,12 @@ from cstore.index.lock import request
 from cstore.model.layout import VIEWS
 from cstore.verification.problem import Reach
 from cstore.verification.store import verify
+from tests.compat.mounts import unmount_below
 from tests.publish.soundness import INDEXES, is_visible, names
 from tests.publish.stores import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tools.crashes.grounds import Copy
 
@@ -120,6 +121,8 @@ def seen_by_podman(copy: Copy) -> dict[str, str]:
         store = f"--storage-opt=additionalimagestore={copy.root}"
         listed = ["images", "--no-trunc", "--format={{.Repository}}:{{.Tag}} {{.ID}}"]
         done = subprocess.run(["podman", *own, store, *listed], capture_output=True, text=True, check=False)
+        # Where it fails, it leaves its directory mounted.
+        unmount_below(Path(place))
     if done.returncode:
         return {"podman fails": done.stderr.strip()}
     lines = [line.split() for line in done.stdout.splitlines()]
