@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from cstore.changes import Add, Change, Drop, Tag
 from cstore.errors import FormatError, NotFoundError
 from cstore.index.gojson import encode, rewrite
+from cstore.leaving import Leaving
 from cstore.model.big_data import big_data_of
 from cstore.model.digest import Digest
 from cstore.model.image import ImageRecord
@@ -19,7 +20,6 @@ from cstore.views import refuse_view
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from cstore.delta import Delta
     from cstore.model.chain import ImageID, LayerID
@@ -80,6 +80,8 @@ class _Draft:
         self._store = store
         self._ground = ground
         self._edited: dict[ImageID, _Edited] = {}
+        self._holders: dict[str, dict[ImageID, None]] = {}
+        """Which of these images have a name: one, in a sound store."""
         self._added: list[SourceImage] = []
         self._big_data: dict[ImageID, dict[str, bytes]] = {}
 
@@ -125,9 +127,9 @@ class _Draft:
         new = [layers[layer] for layer in layers if layer in wanted and layer in self._ground.new]
         gone = [edit.before for edit in self._edited.values() if edit.before and edit.is_gone]
         retired = {layer: day for layer, day in self._store.about.retired.items() if layer not in wanted}
+        leaving = Leaving(self._store, {record.id for record in gone}, wanted, set(retired))
         for record in gone:
-            for layer in self._unused(record.layer, wanted, retired.keys()):
-                retired[layer] = today
+            retired.update(dict.fromkeys(leaving.left_by(record.layer), today))
         changed, added = self._records()
         return delta_of(
             self._store,
@@ -173,11 +175,19 @@ class _Draft:
             if record is None:
                 return None
             self._edited[identity] = _Edited(record, record)
+            self._hold(record)
         return self._edited[identity].after
 
     def _put(self, record: ImageRecord) -> None:
         edit = self._edited.get(record.id)
+        for name in edit.after.names if edit else ():
+            self._holders[name].pop(record.id, None)
         self._edited[record.id] = _Edited(edit.before if edit else None, record)
+        self._hold(record)
+
+    def _hold(self, record: ImageRecord) -> None:
+        for name in record.names:
+            self._holders.setdefault(name, {})[record.id] = None
 
     def _find(self, wanted: str) -> ImageRecord:
         name = _normalised(wanted)
@@ -199,9 +209,8 @@ class _Draft:
 
     def _holder(self, name: str) -> ImageRecord | None:
         """Return the image that has a name, as the changes so far leave it."""
-        for edit in self._edited.values():
-            if name in edit.after.names:
-                return edit.after
+        for identity in self._holders.get(name, ()):
+            return self._edited[identity].after
         held = self._store.holder(name)
         return None if held is None or held.id in self._edited else held
 
@@ -220,26 +229,6 @@ class _Draft:
         self._touched(record.id)
         left = tuple(other for other in record.names if other != name)
         self._put(evolve(record, names=left))
-
-    def _unused(self, top: LayerID | None, wanted: AbstractSet[LayerID], retired: AbstractSet[LayerID]) -> list[LayerID]:
-        """Return the layers from this one down that no image and no other layer in use needs any more."""
-        unused: dict[LayerID, None] = {}
-        while top is not None and top not in wanted and not self._is_used(top, retired, unused.keys()):
-            record = self._store.layer(top)
-            if record is None or top in unused:
-                break
-            unused[top] = None
-            top = record.parent
-        return list(unused)
-
-    def _is_used(self, layer: LayerID, *unused: AbstractSet[LayerID]) -> bool:
-        """Whether an image needs a layer, or another layer that is in none of the sets does."""
-        for value in self._store.images.having(layer, "layer", "mapped-layers"):
-            edit = self._edited.get(value["id"])
-            if edit is None or not edit.is_gone:
-                return True
-        above = {value["id"] for value in self._store.layers.having(layer, "parent")}
-        return any(all(each not in layers for layers in unused) for each in above)
 
 
 def _normalised(name: str) -> str:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from cstore.delta import Delta, Remove
 from cstore.model.layout import view_at
 from cstore.steps import about_steps, pruning, removing
-from cstore.views import moved, open_view, refuse_view
+from cstore.views import moved, names_view, open_view, refuse_view
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,15 +26,7 @@ __all__ = ["plan_prune", "unreferenced"]
 
 def unreferenced(lineage: Lineage, images: Iterable[ImageRecord]) -> dict[LayerID, LayerID | None]:
     """Return the layers that no image needs, directly or below another layer, each with its parent."""
-    parents = lineage.parents
-    used: set[LayerID] = set()
-    for image in images:
-        for top in (image.layer, *image.mapped_layers):
-            layer = top
-            while layer is not None and layer in parents and layer not in used:
-                used.add(layer)
-                layer = parents[layer]
-    return {layer: parent for layer, parent in parents.items() if layer not in used}
+    return lineage.unneeded(top for image in images for top in (image.layer, *image.mapped_layers))
 
 
 def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
@@ -59,7 +51,8 @@ def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
     gone: list[str] = []
     for name in store.about.all_views:
         view = open_view(store, name)
-        old = _outdated(view, grace, today, outdated.doomed)
+        with names_view(name):
+            old = _outdated(view, grace, today, outdated.doomed)
         removed = store.about.removed_views.get(name)
         if removed is not None and today - removed >= grace and not old.retired and not any(view.all_images()):
             gone.append(name)

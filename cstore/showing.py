@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -11,6 +11,7 @@ from cstore.index.gojson import decode, encode, rewrite
 from cstore.model.chain import ImageID, LayerID
 from cstore.model.image import ImageRecord
 from cstore.model.layout import ABOUT, Link
+from cstore.model.lineage import Lineage
 from cstore.model.view import matching
 
 if TYPE_CHECKING:
@@ -168,17 +169,22 @@ def retired_layers(about: About, images: Index, layers: Index, today: dt.date | 
         images: those of the view, as they are to be.
         layers: those of the view, as they are to be.
         today: the day to note; None to note none.
+
+    Raises:
+        FormatError: a record is malformed.
     """
-    parents = {LayerID(value["id"]): value.get("parent") for _, value in layers.all()}
-    used: set[LayerID] = set()
-    for _, value in images.all():
-        for top in (value.get("layer"), *(value.get("mapped-layers") or ())):
-            layer = top
-            while layer in parents and layer not in used:
-                used.add(layer)
-                layer = parents[layer]
-    since = {layer: about.retired.get(layer, today) for layer in parents if layer not in used}
+    unneeded = Lineage.of(layers.all()).unneeded(top for at, value in images.all() for top in _tops(value, at))
+    since = {layer: about.retired.get(layer, today) for layer in unneeded}
     return {layer: day for layer, day in since.items() if day is not None}
+
+
+def _tops(image: Mapping[str, Any], at: str) -> tuple[LayerID | None, ...]:
+    """Return the layers that an image needs; of a record with the usual members only what is needed here is looked at."""
+    top = image.get("layer")
+    if isinstance(top, str) and image.get("mapped-layers") is None:
+        return (LayerID(top),)
+    record = ImageRecord.from_dict(image, at)
+    return (record.layer, *record.mapped_layers)
 
 
 def _parent(record: bytes) -> LayerID | None:

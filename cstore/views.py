@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from cstore.delta import Delta, PutDirectory, ReplaceIndex, Step, file_of, index_step
-from cstore.errors import StoreError
+from cstore.errors import FormatError, StoreError
 from cstore.index.gojson import encode
 from cstore.model.about import About
 from cstore.model.layout import ABOUT, CATALOG, LINKS, VIEWS, Form, view_at
@@ -24,6 +25,7 @@ __all__ = [
     "beginning",
     "following",
     "moved",
+    "names_view",
     "new_view",
     "open_view",
     "plan_view",
@@ -57,7 +59,10 @@ def following(store: Store, changed: Changed, today: dt.date | None = None) -> I
         StoreError: a view is damaged.
     """
     for name, patterns in store.about.all_views.items() if changed.images else ():
-        yield from moved(name, follow(store, open_view(store, name), patterns, changed, today))
+        view = open_view(store, name)
+        with names_view(name):
+            steps = follow(store, view, patterns, changed, today)
+        yield from moved(name, steps)
 
 
 def plan_view(store: Store, name: str, patterns: Sequence[str], today: dt.date) -> Delta:
@@ -109,7 +114,8 @@ def _planned(store: Store, about: About, name: str, today: dt.date) -> Delta:
     gone = {str(value["id"]): None for _, value in view.images.all()}
     changed = Changed(images={**gone, **{str(value["id"]): store.images.raw(value["id"]) for _, value in store.images.all()}})
     steps: list[Step] = [*moved(name, beginning(store, view)), file_of(ABOUT, encode(about.to_dict()) + b"\n")]
-    steps += moved(name, follow(store, view, about.all_views[name], changed, today))
+    with names_view(name):
+        steps += moved(name, follow(store, view, about.all_views[name], changed, today))
     return Delta(tuple(steps))
 
 
@@ -164,6 +170,15 @@ def beginning(store: Store, view: Store) -> Iterator[Step]:
         yield file_of(ABOUT, encode(view.about.to_dict()) + b"\n")
         if store.about.form is Form.SHARDED:
             yield file_of(CATALOG, b"")
+
+
+@contextmanager
+def names_view(name: str) -> Iterator[None]:
+    """Have errors of form tell that they concern a view, whose records are called as those of its store are."""
+    try:
+        yield
+    except FormatError as error:
+        raise FormatError(f"{view_at(name)}: {error.at}" if error.at else view_at(name), error.said) from None
 
 
 def moved(name: str, steps: Iterable[Step]) -> Iterator[Step]:

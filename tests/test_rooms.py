@@ -21,7 +21,7 @@ ROOMS = [
     ("confined", "files", "origin"),
     ("location", "store"),
     ("source",),
-    ("changes", "comparison", "delta", "planning", "pruning", "showing", "steps", "views"),
+    ("changes", "comparison", "delta", "leaving", "planning", "pruning", "showing", "steps", "views"),
     ("verification",),
     ("mend",),
     ("publish",),

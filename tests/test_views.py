@@ -213,6 +213,28 @@ def test_no_view_is_made_where_something_else_is(viewed: Planner) -> None:
         plan_view_removal(viewed.store, "none", TODAY)
 
 
+@pytest.mark.parametrize(
+    ("index", "members", "said"),
+    [
+        ("images", {"layer": ["x"]}, "images[0].layer: expected an ID of 64 hexadecimal digits, found an array"),
+        ("images", {"mapped-layers": 5}, "images[0].mapped-layers: expected an array, found 5"),
+        ("layers", {"parent": ["x"]}, "layers[0].parent: expected an ID of 64 hexadecimal digits, found an array"),
+    ],
+    ids=["layer", "mapped layers", "parent"],
+)
+def test_a_malformed_record_of_a_view_is_told_with_the_view(viewed: Planner, index: str, members: dict[str, Any], said: str) -> None:
+    viewed.do(viewed.add(IMAGES[1], OTHER_IN))
+    place = viewed.root / f"views/atlas/overlay-{index}/{index}.json"
+    first, *others = json.loads(place.read_bytes())
+    place.write_bytes(encode([{**first, **members}, *others]))
+    with pytest.raises(StoreError) as error:
+        viewed.plan(drop(OTHER_IN))
+    assert str(error.value) == f"views/atlas: {said}"
+    with pytest.raises(StoreError) as error:
+        plan_prune(viewed.store, GRACE, TODAY)
+    assert str(error.value) == f"views/atlas: {said}"
+
+
 Operation = tuple[Any, ...]
 OPERATIONS = st.one_of(
     st.tuples(st.just("add"), st.sampled_from(range(len(IMAGES))), st.sampled_from(NAMES)),

@@ -47,6 +47,16 @@ class Lineage:
                 parents[record.id], sizes[record.id] = record.parent, record.diff_size
         return cls(parents, sizes)
 
+    def unneeded(self, tops: Iterable[LayerID | None]) -> dict[LayerID, LayerID | None]:
+        """Return the layers that are none of these and below none of them, each with its parent."""
+        used: set[LayerID] = set()
+        for top in tops:
+            layer = top
+            while layer is not None and layer in self.parents and layer not in used:
+                used.add(layer)
+                layer = self.parents[layer]
+        return {layer: parent for layer, parent in self.parents.items() if layer not in used}
+
     def chain(self, top: LayerID | None) -> Iterator[LayerID]:
         """Yield a layer and all below it, as far as there are records, top first and each once."""
         seen: set[LayerID] = set()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cstore.errors import FormatError
+from cstore.model.chain import LayerID
 from cstore.model.layer import MEMBERS, LayerRecord
 from cstore.model.lineage import Lineage
 
@@ -67,3 +68,9 @@ def test_chains_end_at_a_base_at_a_layer_without_record_and_in_a_loop() -> None:
 def test_the_members_are_those_that_a_record_reads() -> None:
     record = LayerRecord.from_dict({"id": A, "created": CREATED, **dict.fromkeys(MEMBERS - {"id", "created"}), "other": 1})
     assert record.unrecognized == {"other": 1}
+
+
+def test_what_is_needed_is_what_is_at_the_top_and_all_below_it() -> None:
+    lineage = of({"id": A}, {"id": B, "parent": A}, {"id": C, "parent": A})
+    assert lineage.unneeded([LayerID(B), None, LayerID("d" * 64)]) == {C: A}
+    assert lineage.unneeded([]) == {A: None, B: A, C: A}
