@@ -10,6 +10,7 @@ import zstandard
 from isal import igzip, isal_zlib
 
 from cstore.errors import ContentError
+from cstore.layer.ahead import Ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,13 +107,20 @@ class BlobReader:
         descriptor: what the manifest promises of it.
         diff_id: what the config promises of the tar in it.
         progress: is called with the number of bytes of the blob that each reading took.
+        reads_ahead: whether a thread unpacks ahead of what is read; that thread calls `progress` then.
 
     Raises:
         ContentError: (while reading) the blob is longer than declared, damaged, or unpacks to more than is allowed.
     """
 
     def __init__(
-        self, raw: IO[bytes], descriptor: Descriptor, diff_id: Digest, progress: Callable[[int], object] = lambda _size: None
+        self,
+        raw: IO[bytes],
+        descriptor: Descriptor,
+        diff_id: Digest,
+        progress: Callable[[int], object] = lambda _size: None,
+        *,
+        reads_ahead: bool = False,
     ) -> None:
         at = f"blob {descriptor.digest}"
         self._descriptor = descriptor
@@ -124,6 +132,8 @@ class BlobReader:
             packed.close()
             raise
         limit = unpacked_limit(descriptor.size)
+        if reads_ahead:
+            unpacked = cast("IO[bytes]", Ahead(unpacked))
         self._tar = Tally(unpacked, diff_id, limit, f"{at}, unpacked")
         self._packed = packed
         self._stream = io.BufferedReader(self._tar, _BUFFER)

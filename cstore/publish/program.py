@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import tempfile
 import termios
 import time
 from array import array
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from cstore.errors import PublishError
@@ -16,13 +17,14 @@ from cstore.errors import PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["BusyError", "answer", "running", "wait_for_reader"]
+__all__ = ["BusyError", "answer", "running", "wait_for_reader", "wide_pipe"]
 
 _IN_TRANSACTION = 17
 _LEASE_BUSY = 16
 _BUSY_WORDS = ("lease path busy", "another process is", "already in a transaction", "cannot establish writable mountpoint", "already open")
 _TOLD = 400
 _PAUSE = 0.002
+_PIPE = 1 << 20
 
 
 class BusyError(PublishError):
@@ -87,6 +89,17 @@ def _see_end(process: subprocess.Popen[bytes], call: str, output: IO[bytes]) -> 
     kind = BusyError if code in (_IN_TRANSACTION, _LEASE_BUSY) or any(words in told for words in _BUSY_WORDS) else PublishError
     shown = " ".join(told.split())[-_TOLD:] or "it said nothing"
     raise kind(f"{call}: expected it to publish, found exit code {code}: {shown}")
+
+
+def wide_pipe() -> tuple[int, int]:
+    """Return the reading and the writing end of a pipe with room for one write of a tar stream (decision 12).
+
+    So the next write is made while the reader works on the last one. Where the system refuses so large a pipe, it has its usual size.
+    """
+    reader, writer = os.pipe()
+    with suppress(OSError):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE)
+    return reader, writer
 
 
 def wait_for_reader(pipe: int, process: subprocess.Popen[bytes]) -> bool:

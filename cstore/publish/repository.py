@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from cstore.errors import PublishError, StoreError
 from cstore.publish.opening import Opening
-from cstore.publish.program import BusyError, answer, running
+from cstore.publish.program import BusyError, answer, running, wide_pipe
 from cstore.publish.writer import write_all
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Repository:
         options = ["-k"] if keeps_owners else []
         deletions = [part for path in removes for part in ("-d", path)]
         call = ["ingest", *options, "-t", "-", "-b", base, *deletions, self.name]
-        reader, writer = os.pipe()
+        reader, writer = wide_pipe()
         started: list[subprocess.Popen[bytes]] = []
 
         def write(data: bytes) -> None:

@@ -108,7 +108,7 @@ class Fetcher:
                 at=_place(image, number),
                 shape=found.shape,
                 below=self._below(image, number, found.shape, store),
-                open=lambda: _reader(image, number),
+                open=lambda: _reader(image, number, reads_ahead=True),
             ),
         )
 
@@ -185,9 +185,11 @@ class Fetcher:
         yield from TarReader(SplitReader(made, f"{at}: tar-split"), at)
 
 
-def _reader(image: SourceImage, number: int, advance: Callable[[int], object] = lambda _size: None) -> BlobReader:
+def _reader(
+    image: SourceImage, number: int, advance: Callable[[int], object] = lambda _size: None, *, reads_ahead: bool = False
+) -> BlobReader:
     descriptor = image.manifest.layers[number]
-    return BlobReader(image.open_blob(descriptor), descriptor, image.config.diff_ids[number], advance)
+    return BlobReader(image.open_blob(descriptor), descriptor, image.config.diff_ids[number], advance, reads_ahead=reads_ahead)
 
 
 def _place(image: SourceImage, number: int) -> str:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cstore.errors import PublishError
-from cstore.publish.program import BusyError, answer, running, wait_for_reader
+from cstore.publish.program import BusyError, answer, running, wait_for_reader, wide_pipe
 from cstore.publish.writer import write_all
 
 CALL = "cvmfs_server publish r"
@@ -119,3 +119,20 @@ def test_its_reading_is_waited_for(script: str, has_read: object) -> None:
         os.close(writer)
         process.kill()
     assert time.monotonic() - start < 30
+
+
+def test_a_wide_pipe_takes_a_whole_write_that_nobody_reads() -> None:
+    reader, writer = wide_pipe()
+    os.set_blocking(writer, False)
+    assert os.write(writer, bytes(1 << 20)) == 1 << 20
+    os.close(writer)
+    os.close(reader)
+
+
+def test_where_a_pipe_cannot_be_wide_it_is_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cstore.publish.program._PIPE", 1 << 40)
+    reader, writer = wide_pipe()
+    os.write(writer, b"x")
+    assert os.read(reader, 5) == b"x"
+    os.close(writer)
+    os.close(reader)
