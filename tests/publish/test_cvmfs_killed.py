@@ -121,16 +121,19 @@ def test_killed_as_it_calls(long: Change, function: object) -> None:
 
 def test_killed_behind_a_gateway(shared: Change) -> None:
     calls = int((shared.place / "calls").read_text())
-    problems = []
+    problems, ends = [], []
     for number in range(12):
         moment = calls * number // 12 + CHANCE.randrange(calls // 12) + 1
         with shared.machine(number) as publisher:
-            assert run(publisher, shared.arguments, Ending(moment), nothing) == -signal.SIGKILL
+            # How often a thread and a pipe are waited for differs: the last moments may come after the end.
+            ends.append(run(publisher, shared.arguments, Ending(moment), nothing))
             problems += [
                 f"call {moment} of {calls}: {problem}"
                 for problem in wrong_for_readers(publisher, shared, [shared.place / "nothing", shared.place / "after"])
             ]
     assert problems == []
+    assert set(ends[:10]) == {-signal.SIGKILL}
+    assert set(ends[10:]) <= {-signal.SIGKILL, 0}
 
 
 CALLS = ("tag", "ingest", "ingest", "transaction", "publish", "ingest", "tag")
