@@ -80,7 +80,7 @@ def _starting(runs: int) -> list[Figure]:
         nothing: Program(command=[sys.executable, "-c", "pass"]),
     }
     peers = dict.fromkeys(("import cstore", "cstore --version"), nothing)
-    return [figure for figure in figures_of(best_of(programs, 2 * runs), group="start", x=0, peers=peers) if figure.unit == "s"]
+    return [figure for figure in figures_of(best_of(programs, 2 * runs), group="start", x=0, peers=peers) if figure.unit != "MB"]
 
 
 @frozen
@@ -112,7 +112,7 @@ class _Change:
             group = f"{change}, {self.form} store"
             made += figures_of({name: took[name] for name in names}, group=group, x=self.images, peers={own: _CP, rival or "": own})
         size = sum(len(data) for data in before[:2]) / 1e6
-        made = [figure for figure in made if figure.name not in (_CP, _CP_SYNC) or figure.unit == "s"]
+        made = [figure for figure in made if figure.name not in (_CP, _CP_SYNC) or figure.unit != "MB"]
         return [*made, Figure(group="both indexes", name=f"{self.form} store", unit="MB", x=self.images, value=round(size, 3))]
 
     def _image(self, work: Path) -> str:

@@ -2,9 +2,9 @@
 
     took = best_of({"cstore list": Program(command=["cstore", "list", store])}, runs=3)
 
-All programs are run in turn, each `runs` times. The best time of each counts, since other work on the machine only ever adds to it. The
-memory is the largest resident size of the program, or of one that it waited for; it is never below that of who starts it, so a
-benchmark leaves large work to processes of its own.
+All programs are run in turn, each `runs` times. The best time of each counts, since other work on the machine only ever adds to it; seconds
+of the processor depend less on it. The memory is the largest resident size of the program, or of one that it waited for; it is never
+below that of who starts it, so a benchmark leaves large work to processes of its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Took:
 
 
 def best_of(programs: Mapping[str, Program], runs: int) -> dict[str, Took]:
-    """Run programs in turn, and return for each its best time, with the CPU seconds of that run, and its largest memory."""
+    """Run programs in turn, and return for each its best time, its best CPU seconds, and its largest memory."""
     best: dict[str, Took] = {}
     for number in range(runs):
         for name, program in programs.items():
@@ -71,10 +71,18 @@ def best_of(programs: Mapping[str, Program], runs: int) -> dict[str, Took]:
             if number >= (program.runs or runs) or (before and before.seconds is None):
                 continue
             took = measure(program)
-            faster = min((run for run in (before, took) if run), key=lambda run: float("inf") if run.seconds is None else run.seconds)
-            kilobytes = max(took.kilobytes, before.kilobytes if before else 0)
-            best[name] = Took(seconds=faster.seconds, cpu_seconds=faster.cpu_seconds, kilobytes=kilobytes)
+            best[name] = took if before is None else _better(before, took)
     return best
+
+
+def _better(one: Took, other: Took) -> Took:
+    """Return the best of two runs in each respect, but for the memory, of which the larger counts."""
+    ended = [run for run in (one, other) if run.seconds is not None]
+    return Took(
+        seconds=min((run.seconds for run in ended if run.seconds is not None), default=None),
+        cpu_seconds=min(run.cpu_seconds for run in ended or [one, other]),
+        kilobytes=max(one.kilobytes, other.kilobytes),
+    )
 
 
 def measure(program: Program) -> Took:
@@ -113,12 +121,20 @@ def measure(program: Program) -> Took:
 
 
 def figures_of(took: Mapping[str, Took], *, group: str, x: float, peers: Mapping[str, str]) -> list[Figure]:
-    """Return the seconds of each program, with the name of its peer, and the memory of each."""
-    made = []
+    """Return the seconds, the CPU seconds and the memory of each program, the first two with the name of its peer."""
+    made: list[Figure] = []
+
+    def add(unit: str, name: str, value: float | None) -> None:
+        peer = peers.get(name, "") if unit != "MB" else ""
+        made.append(Figure(group=group, name=name, unit=unit, x=x, value=value, peer=peer))
+
     for name, run in took.items():
-        seconds = run.seconds if run.seconds is None else round(run.seconds, 4)
-        made.append(Figure(group=group, name=name, unit="s", x=x, value=seconds, peer=peers.get(name, "")))
-    return made + [Figure(group=group, name=name, unit="MB", x=x, value=round(run.kilobytes / 1000, 1)) for name, run in took.items()]
+        add("s", name, run.seconds if run.seconds is None else round(run.seconds, 4))
+    for name, run in took.items():
+        add("CPU s", name, run.seconds if run.seconds is None else round(run.cpu_seconds, 4))
+    for name, run in took.items():
+        add("MB", name, round(run.kilobytes / 1000, 1))
+    return made
 
 
 def _await(pid: int, limit: float | None) -> bool:

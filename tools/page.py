@@ -32,9 +32,11 @@ _HEAD = """\
 `tools/bench` makes this page, benchmarks.json beside it and the plots; `tools/bench change readers` measures those two anew and leaves
 the others. Each benchmark is a program tools/bench_NAME.py. Values are the best of several runs, since other work on the machine only ever
 adds to them; what stands in parentheses is the ratio to the named peer in the same run. The memory of a program that is smaller than the
-benchmark's own 20 MB is told as that.
+benchmark's own 20 MB is told as that. Where other work kept the machine busy, seconds of the processor (CPU s) tell more than seconds.
 """
 _COLUMNS = 3
+_LESSER = ("CPU s", "MB")
+"""Units without a plot where seconds have one."""
 _STYLE: dict[Any, Any] = {"svg.hashsalt": "cstore", "svg.fonttype": "none", "font.size": 8, "font.sans-serif": ["DejaVu Sans"]}
 """Without the salt the names of parts would be random; letters stay letters."""
 
@@ -86,7 +88,7 @@ def write_page(gathered: Mapping[str, Mapping[str, Any]], directory: Path, *, re
 
 def main_figures(gathered: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the table of the main figures, each at the largest size that was measured."""
-    lines = ["", "| | size | seconds | MB | beside it, in the same run |", "|---|---:|---:|---:|---|"]
+    lines = ["", "| | size | seconds | CPU seconds | MB | beside it, in the same run |", "|---|---:|---:|---:|---:|---|"]
     for row in _MAIN:
         if row.benchmark not in gathered:
             continue
@@ -95,8 +97,8 @@ def main_figures(gathered: Mapping[str, Mapping[str, Any]]) -> str:
         size = max(figure.x for figure in group)
         at = {(figure.name, figure.unit): figure.value for figure in group if figure.x == size}
         others = [f"{name} {told(value)} s" for (name, unit), value in at.items() if unit == "s" and name != row.own and value is not None]
-        seconds, megabytes = (told(at.get((row.own, unit))) for unit in ("s", "MB"))
-        lines.append(f"| {row.label} | {told(size)} {benchmark.x} | {seconds} | {megabytes} | {'; '.join(others)} |")
+        own = " | ".join(told(at.get((row.own, unit))) for unit in ("s", "CPU s", "MB"))
+        lines.append(f"| {row.label} | {told(size)} {benchmark.x} | {own} | {'; '.join(others)} |")
     return "\n".join(lines) + "\n\n"
 
 
@@ -120,7 +122,7 @@ def _plot(benchmark: Benchmark, path: Path) -> bool:
                 sorted(panel, key=lambda figure: (names.index(figure.name), figure.x)), lambda figure: figure.name
             ):
                 points = [(figure.x, figure.value) for figure in figures if figure.value]
-                (lines[name],) = axes.loglog(*zip(*points, strict=True), marker="o", markersize=3, color=f"C{names.index(name)}")
+                (lines[name],) = axes.loglog(*zip(*points, strict=True), marker="s", markersize=2, color=f"C{names.index(name)}")
             sizes = sorted({figure.x for figure in panel})
             axes.set_xticks(sizes, [told(size) for size in sizes])
             values = [figure.value for figure in panel if figure.value]
@@ -143,8 +145,8 @@ def _panels(benchmark: Benchmark) -> list[list[Figure]]:
             if figure.group == group and figure.value:
                 by_unit.setdefault(figure.unit, []).append(figure)
         several = {unit: figures for unit, figures in by_unit.items() if _changes(figures)}
-        if len(several) > 1:
-            several.pop("MB", None)
+        if "s" in several:
+            several = {unit: figures for unit, figures in several.items() if unit not in _LESSER}
         most = max((len({figure.name for figure in figures}) for figures in several.values()), default=0)
         panels += [figures for figures in several.values() if most == 1 or len({figure.name for figure in figures}) > 1]
     return panels

@@ -1,6 +1,6 @@
 """Runs benchmarks one after the other, and gathers their figures in one JSON file and one page with plots.
 
-    run_benchmarks.py [NAME ...] [--small] [--image OCI_LAYOUT:TAG ...] [--into DIR] [--page-only]
+    run_benchmarks.py [NAME ...] [--small] [--images N ...] [--image OCI_LAYOUT:TAG ...] [--into DIR] [--page-only]
 
 NAME is that of a program bench_NAME.py; all are run unless some are named, and figures of the others stay as they are. The stores and
 images are made once, below TMPDIR: 8 GB and two million files at the full sizes. DIR gets benchmarks.json, README.md and a plot of each
@@ -46,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", metavar="NAME", help=f"of {', '.join(_SMALL)}; all unless told")
     parser.add_argument("--small", action="store_true", help="at sizes at which all take a minute together")
+    parser.add_argument("--images", nargs="+", default=[], metavar="N", help="sizes of the stores; their own unless told")
     parser.add_argument("--image", nargs="*", default=[], metavar="OCI_LAYOUT:TAG", help="measured too by the benchmarks of images")
     parser.add_argument("--into", type=Path, default=_OWN, metavar="DIR", help="tools/benchmarks/ unless told")
     parser.add_argument("--page-only", action="store_true", help="measures nothing; makes the page of benchmarks.json anew")
@@ -71,6 +72,8 @@ def _options(name: str, asked: argparse.Namespace, stores: str) -> list[str]:
     options = [*_SMALL[name]] if asked.small else []
     if name in _OF_STORES or name in _OF_IMAGES:
         options += ["--stores", stores]
+    if name in _OF_STORES and asked.images:
+        options += ["--images", *asked.images]
     # Before all options, the last of which would take them.
     return [*(asked.image if name in _OF_IMAGES else []), *options]
 
@@ -101,7 +104,7 @@ def _machine(directory: str) -> str:
 def _write(path: Path, told: dict[str, dict[str, object]]) -> None:
     """Write all figures, one a line."""
     text = json.dumps(told, indent=1, ensure_ascii=False)
-    path.write_text(_FIGURE.sub(lambda found: " ".join(found[0].split()), text) + "\n")
+    path.write_text(_FIGURE.sub(lambda found: json.dumps(json.loads(found[0]), separators=(",", ":"), ensure_ascii=False), text) + "\n")
 
 
 if __name__ == "__main__":

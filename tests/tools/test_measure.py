@@ -54,6 +54,8 @@ def test_figures_hold_the_seconds_and_the_memory_of_each() -> None:
     assert [(figure.name, figure.unit, figure.peer) for figure in figures] == [
         ("cstore", "s", "cp"),
         ("cp", "s", ""),
+        ("cstore", "CPU s", "cp"),
+        ("cp", "CPU s", ""),
         ("cstore", "MB", ""),
         ("cp", "MB", ""),
     ]

@@ -61,7 +61,7 @@ def test_the_page_follows_from_the_figures_byte_for_byte(tmp_path: Path) -> None
     assert f"{BEGIN}{main_figures(gathered)}{END}" in (ROOT / "README.md").read_text()
     assert _contents(tmp_path / "one") == _contents(tmp_path / "two")
     assert {*_contents(tmp_path / "one")} | {"benchmarks.json"} == {*_contents(OWN)}
-    assert sum(map(len, _contents(OWN).values())) < 300_000
+    assert sum(map(len, _contents(OWN).values())) < 400_000
     assert all(Benchmark.from_dict(value).name == name for name, value in gathered.items())
 
 
@@ -74,8 +74,11 @@ def test_what_the_page_shows_is_not_of_one_machine() -> None:
 def test_main_figures_are_those_at_the_largest_size(names: Sequence[str]) -> None:
     gathered = json.loads((OWN / "benchmarks.json").read_bytes())
     table = main_figures({name: gathered[name] for name in names})
-    largest = max(figure["x"] for figure in gathered[names[0]]["figures"])
-    assert table.count(f"| {largest:,} images |") == sum({"change": 4, "readers": 2}[name] for name in names)
+    rows = {"change": 4, "readers": 2}
+    for name in names:
+        largest = max(figure["x"] for figure in gathered[name]["figures"])
+        same = [other for other in names if max(figure["x"] for figure in gathered[other]["figures"]) == largest]
+        assert table.count(f"| {largest:,} images |") == sum(rows[other] for other in same)
 
 
 def _contents(directory: Path) -> dict[str, bytes]:
