@@ -141,8 +141,13 @@ def test_ctrl_c_stops_all_works() -> None:
         finally:
             ended.append(number)
 
-    with pytest.raises(KeyboardInterrupt):
-        abreast([Work("doing", str(number), 0, partial(run, number)) for number in range(2)], 2, Told())
+    # A shell has its background jobs ignore it, and then Python does too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            abreast([Work("doing", str(number), 0, partial(run, number)) for number in range(2)], 2, Told())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert sorted(ended) == [0, 1]
 
 
