@@ -16,11 +16,13 @@ from cstore.index.lock import request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Directory", "UnreadableError", "kind_of", "locked", "read_all"]
+__all__ = ["LARGEST_INDEX", "Directory", "UnreadableError", "kind_of", "locked", "read_all"]
 
 Follow = Callable[[str, str], int | None]
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """How a file is opened that may be anything."""
+LARGEST_INDEX = 1 << 30
+"""The most bytes that an index may have to be read."""
 _CHUNK = 1 << 20
 _PAUSE = 0.01
 _PATIENCE = 5.0

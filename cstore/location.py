@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.errors import FormatError, StoreError
-from cstore.files import UnreadableError, locked
+from cstore.files import LARGEST_INDEX, UnreadableError, locked
 from cstore.index.lock import LENGTH
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
 from cstore.origin import opened
@@ -28,7 +28,6 @@ SCHEME = "cvmfs://"
 _ROOMS = ("overlay-layers", "overlay-images")
 _LAYERS = LAYERS_INDEX.rpartition("/")[2]
 _IMAGES = IMAGES_INDEX.rpartition("/")[2]
-_LARGEST = 1 << 30
 _PATIENCE = 120.0
 
 
@@ -105,7 +104,7 @@ def _bytes(room: Directory | None, name: str, at: str) -> bytes:
     if room is None or room.found(name) == "nothing":
         raise FormatError(at, "expected a file, found none")
     try:
-        return room.read(name, _LARGEST)
+        return room.read(name, LARGEST_INDEX)
     except UnreadableError as error:
         raise StoreError(f"{at}: expected a readable file, found {error}") from None
 

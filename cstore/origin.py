@@ -56,6 +56,22 @@ def room(root: Path, path: str) -> Iterator[Directory | None]:
         yield stack.enter_context(top.along(path))
 
 
+def read(root: Path, path: str, most: int) -> bytes | None:
+    """Return the content of a file of a store; None where there is none.
+
+    Args:
+        root: the store's directory.
+        path: of the file, relative to it.
+        most: bytes that it may have.
+
+    Raises:
+        UnreadableError: it is no file, cannot be read, or is larger.
+    """
+    above, _, name = path.rpartition("/")
+    with room(root, above) as found:
+        return found.read(name, most) if found is not None and found.status(name) is not None else None
+
+
 @frozen
 class Origin:
     """A repository, or the directory in which a store lies.

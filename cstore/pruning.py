@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from cstore.delta import Delta, Remove
 from cstore.model.layout import view_at
+from cstore.model.lineage import Lineage
 from cstore.steps import about_steps, pruning, removing
 from cstore.views import moved, names_view, open_view, refuse_view
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cstore.delta import Step
     from cstore.model.chain import LayerID
     from cstore.model.image import ImageRecord
-    from cstore.model.lineage import Lineage
     from cstore.store import Store
 
 __all__ = ["plan_prune", "unreferenced"]
@@ -26,7 +26,7 @@ __all__ = ["plan_prune", "unreferenced"]
 
 def unreferenced(lineage: Lineage, images: Iterable[ImageRecord]) -> dict[LayerID, LayerID | None]:
     """Return the layers that no image needs, directly or below another layer, each with its parent."""
-    return lineage.unneeded(top for image in images for top in (image.layer, *image.mapped_layers))
+    return lineage.unneeded(top for image in images for top in image.tops)
 
 
 def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
@@ -104,11 +104,5 @@ def _keep_chain(layer: LayerID | None, unused: Mapping[LayerID, LayerID | None],
 
 def _children_first(parents: Mapping[LayerID, LayerID | None]) -> list[LayerID]:
     """Return the layers so that each comes before its parent."""
-
-    def depth(layer: LayerID) -> int:
-        above: list[LayerID] = [layer]
-        while (parent := parents.get(above[-1])) is not None and parent in parents and parent not in above:
-            above.append(parent)
-        return len(above)
-
-    return sorted(parents, key=lambda layer: (-depth(layer), layer))
+    lineage = Lineage(parents, {})
+    return sorted(parents, key=lambda layer: (-sum(1 for _ in lineage.chain(layer)), layer))

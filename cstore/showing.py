@@ -148,7 +148,7 @@ def needed_layers(
     needed: dict[LayerID, bytes] = {}
     for image in images:
         record = ImageRecord.from_dict(decode(image, "images"), "images")
-        for top in filter(None, (record.layer, *record.mapped_layers)):
+        for top in record.tops:
             chain: dict[LayerID, bytes] = {}
             layer: LayerID | None = top
             while layer is not None and layer not in chain and layer not in needed and not (view and view.layers.raw(layer)):
@@ -178,13 +178,12 @@ def retired_layers(about: About, images: Index, layers: Index, today: dt.date | 
     return {layer: day for layer, day in since.items() if day is not None}
 
 
-def _tops(image: Mapping[str, Any], at: str) -> tuple[LayerID | None, ...]:
+def _tops(image: Mapping[str, Any], at: str) -> tuple[LayerID, ...]:
     """Return the layers that an image needs; of a record with the usual members only what is needed here is looked at."""
     top = image.get("layer")
     if isinstance(top, str) and image.get("mapped-layers") is None:
         return (LayerID(top),)
-    record = ImageRecord.from_dict(image, at)
-    return (record.layer, *record.mapped_layers)
+    return ImageRecord.from_dict(image, at).tops
 
 
 def _parent(record: bytes) -> LayerID | None:

@@ -16,14 +16,14 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CAN_RUN", "Reader", "own_mounts", "reader"]
+__all__ = ["CAN_RUN", "CONTAINERS", "Reader", "own_mounts", "reader"]
 
 CAN_RUN = os.geteuid() == 0 and all(map(shutil.which, ("podman", "skopeo", "runc")))
 """Whether podman and skopeo can be measured here: they are there, and root runs the benchmark."""
 
 _PRIVATE = "CSTORE_BENCH_MOUNTS"
 _CACHE = Path("/var/lib/containers")
-_CONTAINERS = """\
+CONTAINERS = """\
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 netns = "none"
@@ -37,6 +37,7 @@ tmp_dir = "{place}/libpod"
 [network]
 network_config_dir = "{place}/networks"
 """
+"""containers.conf: what starts a container without systemd, under a low limit of files, and keeps all state below one directory."""
 _STORAGE = """\
 [storage]
 driver = "overlay"
@@ -90,7 +91,7 @@ def reader(*, store: Path | None = None, graph: Path | None = None) -> Iterator[
             _mount("--bind", store, place / "store")
             _mount("-o", "remount,ro,bind", place / "store")
         (place / "storage.conf").write_text(_STORAGE.format(place=place, graph=own, store=f'"{place}/store"' if store else ""))
-        (place / "containers.conf").write_text(_CONTAINERS.format(place=place))
+        (place / "containers.conf").write_text(CONTAINERS.format(place=place))
         env = {
             "CONTAINERS_CONF": f"{place}/containers.conf",
             "CONTAINERS_STORAGE_CONF": f"{place}/storage.conf",

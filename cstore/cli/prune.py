@@ -9,7 +9,7 @@ import click
 from cstore.cli import show
 from cstore.cli.grace import grace_option
 from cstore.cli.site import Revision, place_at, revision_options
-from cstore.publish.place import Place, Published
+from cstore.publish.place import preview
 from cstore.publish.prune import prune, prune_plan
 
 __all__ = ["command"]
@@ -26,18 +26,5 @@ def command(location: str, grace: dt.timedelta, *, dry_run: bool, as_json: bool,
     with show.progress() as progress:
         place = place_at(location, progress, Revision(wait=wait, tag=revision_tag, message=message))
         today = dt.datetime.now(tz=dt.UTC).date()
-        done = _preview(place, grace, today) if dry_run else prune(place, grace, today)
-    if as_json:
-        click.echo(show.receipt_json(done, steps=[show.step_dict(step) for step in done.delta]))
-        return
-    for line in show.delta_lines(done.delta):
-        show.say(line)
-    for line in show.revision_lines(done, "" if dry_run else revision_tag):
-        show.say(line)
-
-
-def _preview(place: Place, grace: dt.timedelta, today: dt.date) -> Published:
-    delta = prune_plan(place.root, grace, today)
-    if delta:
-        place.check(delta)
-    return Published(delta=delta)
+        done = preview(place, prune_plan(place.root, grace, today)) if dry_run else prune(place, grace, today)
+    show.tell(done, revision_tag, dry_run=dry_run, as_json=as_json)

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from cstore.publish.batch import Receipt
     from cstore.publish.place import Published
 
-__all__ = ["as_json", "count", "delta_lines", "progress", "receipt_json", "revision_lines", "say", "size", "step_dict", "table_lines"]
+__all__ = [
+    "as_json",
+    "count",
+    "delta_lines",
+    "progress",
+    "receipt_json",
+    "revision_lines",
+    "say",
+    "size",
+    "step_dict",
+    "table_lines",
+    "tell",
+]
 
 _TELLING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -83,6 +95,22 @@ def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def tell(done: Published, tag: str, *, dry_run: bool, as_json: bool) -> None:
+    """Tell which steps were carried out, or would be.
+
+    Args:
+        done: what was done.
+        tag: the name that the revision was to get; empty for none.
+        dry_run: whether nothing was to be written.
+        as_json: whether it is told as JSON.
+    """
+    if as_json:
+        click.echo(receipt_json(done, steps=[step_dict(step) for step in done.delta]))
+        return
+    for line in (*delta_lines(done.delta), *revision_lines(done, "" if dry_run else tag)):
+        say(line)
 
 
 def step_dict(step: Step) -> dict[str, object]:

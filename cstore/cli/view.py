@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from cstore.cli import show
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.model.view import parse_patterns, parse_view_name
-from cstore.publish.place import Published
+from cstore.publish.place import preview
 from cstore.publish.views import View, create_view, list_views, remove_view
 from cstore.store import Store
 from cstore.views import plan_view, plan_view_removal
-
-if TYPE_CHECKING:
-    from cstore.delta import Delta
-    from cstore.publish.place import Place
 
 __all__ = ["command"]
 
@@ -48,8 +44,8 @@ def create(location: str, name: str, patterns: tuple[str, ...], *, dry_run: bool
     with show.progress() as progress:
         place = place_at(location, progress, _revision(revision))
         today = dt.datetime.now(tz=dt.UTC).date()
-        done = _preview(place, plan_view(Store.open(place.root), *wanted, today)) if dry_run else create_view(place, name, patterns, today)
-    _tell(done, revision["revision_tag"], dry_run=dry_run, as_json=as_json)
+        done = preview(place, plan_view(Store.open(place.root), *wanted, today)) if dry_run else create_view(place, name, patterns, today)
+    show.tell(done, revision["revision_tag"], dry_run=dry_run, as_json=as_json)
 
 
 @command.command("remove")
@@ -68,8 +64,8 @@ def remove(location: str, name: str, *, dry_run: bool, as_json: bool, **revision
     with show.progress() as progress:
         place = place_at(location, progress, _revision(revision))
         today = dt.datetime.now(tz=dt.UTC).date()
-        done = _preview(place, plan_view_removal(Store.open(place.root), name, today)) if dry_run else remove_view(place, name, today)
-    _tell(done, revision["revision_tag"], dry_run=dry_run, as_json=as_json)
+        done = preview(place, plan_view_removal(Store.open(place.root), name, today)) if dry_run else remove_view(place, name, today)
+    show.tell(done, revision["revision_tag"], dry_run=dry_run, as_json=as_json)
 
 
 @command.command("list")
@@ -104,19 +100,3 @@ def _dict(view: View) -> dict[str, object]:
 
 def _revision(options: dict[str, Any]) -> Revision:
     return Revision(wait=options["wait"], tag=options["revision_tag"], message=options["message"])
-
-
-def _preview(place: Place, delta: Delta) -> Published:
-    if delta:
-        place.check(delta)
-    return Published(delta=delta)
-
-
-def _tell(done: Published, tag: str, *, dry_run: bool, as_json: bool) -> None:
-    if as_json:
-        click.echo(show.receipt_json(done, steps=[show.step_dict(step) for step in done.delta]))
-        return
-    for line in show.delta_lines(done.delta):
-        show.say(line)
-    for line in show.revision_lines(done, "" if dry_run else tag):
-        show.say(line)

@@ -8,13 +8,12 @@ from attrs import define, field
 
 from cstore.errors import FormatError, SourceError
 from cstore.files import Directory, UnreadableError
-from cstore.model.chain import LayerID, layer_id
+from cstore.model.chain import LayerID, is_id, layer_id
 from cstore.model.digest import Digest
 from cstore.model.manifest import Config, Manifest
 from cstore.verification.images import digest_like, parsed
 from cstore.verification.indexes import is_digest, is_object
 from cstore.verification.items import Items
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from cstore.confined import Confined
 from cstore.errors import ContentError, FormatError, SourceError, StoreError
+from cstore.files import LARGEST_INDEX
 from cstore.index.gojson import decode
 from cstore.mend.laid import LaidTree, Look, Measures, look, measure
 from cstore.mend.listed import LeftImage, ListedImage, list_images
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from cstore.model.platform import Platform
 
 __all__ = ["Converter", "FoundImage", "FoundLayer", "Origin"]
-
-_LARGEST_INDEX = 1 << 30
 
 
 @frozen
@@ -123,7 +122,7 @@ class Converter:
             FormatError: its images.json is damaged.
         """
         path = self._origin.path(IMAGES_INDEX)
-        return list_images(self._repository.read(path, _LARGEST_INDEX), str(self._origin.store / IMAGES_INDEX))
+        return list_images(self._repository.read(path, LARGEST_INDEX), str(self._origin.store / IMAGES_INDEX))
 
     def platform(self, image: ImageID) -> Platform | None:
         """Return for which platform an image is, None where its config does not tell."""

@@ -8,9 +8,8 @@ from attrs import define, field
 
 from cstore.delta import PutSymlink, Remove, file_of
 from cstore.files import Directory, UnreadableError
-from cstore.model.chain import LayerID
+from cstore.model.chain import LayerID, is_id
 from cstore.model.layout import link_candidates
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,10 +11,10 @@ from attrs import define, field
 
 from cstore.delta import Remove
 from cstore.files import Directory
+from cstore.model.chain import is_id
 from cstore.model.layout import TAR_SPLIT
 from cstore.verification.images import item_files
 from cstore.verification.orphans import check_orphans
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,14 +24,14 @@ from cstore.mend.links import Links
 from cstore.mend.removals import Removals, left_by_overlay
 from cstore.mend.views import repair_views
 from cstore.model.about import About
-from cstore.model.chain import LayerID
+from cstore.model.chain import LayerID, is_id
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK, Form, Link, big_data_file
 from cstore.origin import Origin
 from cstore.store import Store
 from cstore.verification.overlay import Overlay
 from cstore.verification.reading import Reading, read_store
 from cstore.verification.records import Image, Layer, decoded, read_images, read_layers
-from cstore.verification.survey import Survey, is_id
+from cstore.verification.survey import Survey
 from cstore.views import refuse_view
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from attrs import define
 
 from cstore.delta import PutDirectory, PutSymlink, Remove, ReplaceIndex, Step, file_of, index_step
 from cstore.errors import StoreError
-from cstore.files import UnreadableError
+from cstore.files import LARGEST_INDEX, UnreadableError
 from cstore.index.gojson import decode, encode
-from cstore.model.chain import ImageID, LayerID
-from cstore.model.layout import ABOUT, CATALOG, LINKS, TAR_SPLIT, Form, view_at
-from cstore.origin import room
+from cstore.model.chain import ImageID, LayerID, is_id
+from cstore.model.layout import ABOUT, CATALOG, LINKS, TAR_SPLIT, VIEWS, Form, view_at
+from cstore.origin import read, room
 from cstore.showing import needed_layers, retired_layers, shown, symlink_of_image, symlinks_of_layer
-from cstore.verification.survey import is_id
 from cstore.views import moved, new_view, unlisted_view
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["repair_views"]
 
-_LARGEST_INDEX = 1 << 30
-
 
 def repair_views(store: Store, links: Mapping[LayerID, Link], today: dt.date) -> Iterator[Step]:
     """Yield the steps after which the views of a store show what it holds; none where they do.
@@ -42,7 +39,7 @@ def repair_views(store: Store, links: Mapping[LayerID, Link], today: dt.date) ->
         today: the day to note for layers that are retired.
     """
     for name, patterns in store.about.all_views.items():
-        if not (store.root / "views").is_symlink() and not (store.root / view_at(name)).is_symlink():
+        if not (store.root / VIEWS).is_symlink() and not (store.root / view_at(name)).is_symlink():
             yield from moved(name, _Repair(store, _view(store, name), links).steps(patterns, today))
 
 
@@ -81,9 +78,9 @@ class _Repair:
 
     def _layers(self, images: Index) -> dict[LayerID, bytes]:
         """Return the records of the layers that the view is to have: what its images need, and what it has already."""
-        records = (record for image, _ in _records(images) if (record := images.raw(image)) is not None)
+        records = (record for image in _ids(images) if (record := images.raw(image)) is not None)
         found = needed_layers(self._store, records)
-        had = [identity for identity, _ in _records(self._view.layers)] or self._laid()
+        had = [*_ids(self._view.layers)] or self._laid()
         kept = {LayerID(identity): record for identity in had if (record := self._store.layers.raw(identity)) is not None}
         for record in kept.values():
             parent: object = decode(record, "layers")
@@ -103,10 +100,10 @@ class _Repair:
         """Return all the symlinks of the view."""
         of_layers = [
             symlinks_of_layer(self._store, LayerID(layer), self._links[LayerID(layer)])
-            for layer, _ in _records(layers)
+            for layer in _ids(layers)
             if LayerID(layer) in self._links
         ]
-        of_images = [symlink_of_image(self._store, ImageID(image)) for image, _ in _records(images)]
+        of_images = [symlink_of_image(self._store, ImageID(image)) for image in _ids(images)]
         return [*(symlink for symlinks in of_layers for symlink in symlinks), *of_images]
 
     def _is_there(self, step: ReplaceIndex) -> bool:
@@ -124,13 +121,13 @@ class _Repair:
 def _as_wanted(index: Index, records: Mapping[LayerID, bytes] | Mapping[str, bytes]) -> Index:
     """Return an index that has just these records; those that it has stay where they are."""
     wanted: dict[str, bytes] = {str(identity): record for identity, record in records.items()}
-    there = {identity for identity, _ in _records(index)}
+    there = {*_ids(index)}
     edited = {identity: wanted.get(identity) for identity in there if index.raw(identity) != wanted.get(identity)}
     return index.edited(edited, [record for identity, record in wanted.items() if identity not in there])
 
 
-def _records(index: Index) -> Iterator[tuple[str, object]]:
-    return ((str(value["id"]), value) for _, value in index.all())
+def _ids(index: Index) -> Iterator[str]:
+    return (value["id"] for _, value in index.all())
 
 
 def _listed(root: Path, path: str) -> list[str]:
@@ -145,9 +142,7 @@ def _target(root: Path, path: str) -> str | None:
 
 
 def _read(root: Path, path: str) -> bytes | None:
-    above, _, name = path.rpartition("/")
-    with room(root, above) as found:
-        try:
-            return None if found is None else found.read(name, _LARGEST_INDEX)
-        except UnreadableError:
-            return None
+    try:
+        return read(root, path, LARGEST_INDEX)
+    except UnreadableError:
+        return None

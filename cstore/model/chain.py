@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cstore.model.digest import Digest
 
-__all__ = ["ImageID", "LayerID", "layer_id", "layer_ids", "parse_image_id", "parse_layer_id"]
+__all__ = ["ImageID", "LayerID", "is_id", "layer_id", "layer_ids", "parse_image_id", "parse_layer_id"]
 
 LayerID = NewType("LayerID", str)
 """64 lower-case hexadecimal digits; see `layer_id`."""
@@ -61,7 +61,12 @@ def parse_image_id(value: object, at: str = "") -> ImageID:
     return ImageID(_parse_id(value, at))
 
 
+def is_id(value: object) -> bool:
+    """Whether something is the ID of an image or layer, which is safe as a part of a path: 64 lower-case hexadecimal digits."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def _parse_id(value: object, at: str) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not is_id(value):
         raise FormatError(at, f"expected an ID of 64 hexadecimal digits, found {found(value)}")
     return value

@@ -66,6 +66,11 @@ class ImageRecord:
             unrecognized=take.unrecognized(),
         )
 
+    @property
+    def tops(self) -> tuple[LayerID, ...]:
+        """The layers that it needs, with all below them."""
+        return (*filter(None, (self.layer,)), *self.mapped_layers)
+
     def to_dict(self) -> dict[str, object]:
         """Return the record as Go's encoder would write it: members and maps in order, empty ones left out (spec J2)."""
         members: dict[str, object] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from cstore.model.chain import is_id
 from cstore.model.layer import MEMBERS, LayerRecord
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from cstore.model.chain import LayerID
 
 __all__ = ["Lineage"]
-
-_ID = re.compile(r"[0-9a-f]{64}")
 
 
 @frozen
@@ -40,7 +38,7 @@ class Lineage:
         for at, value in records:
             layer: Any = value.get("id")
             parent, size = value.get("parent"), value.get("diff-size", 0)
-            if value.keys() <= MEMBERS and _is_id(layer) and (parent is None or _is_id(parent)) and type(size) is int:
+            if value.keys() <= MEMBERS and is_id(layer) and (parent is None or is_id(parent)) and type(size) is int:
                 parents[layer], sizes[layer] = parent, size
             else:
                 record = LayerRecord.from_dict(value, at)
@@ -64,7 +62,3 @@ class Lineage:
             seen.add(top)
             yield top
             top = self.parents[top]
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and _ID.fullmatch(value) is not None

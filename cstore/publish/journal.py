@@ -19,7 +19,7 @@ from cstore.index.gojson import decode, encode
 from cstore.index.lock import hash_of
 from cstore.model.fields import Fields, text
 from cstore.model.layout import WORK, WORK_LOCK
-from cstore.origin import room
+from cstore.origin import read, room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,14 +186,10 @@ def _kind(root: Path, path: str) -> int:
 
 def _read(root: Path, path: str, most: int) -> bytes | None:
     """Return the bytes of a file of the store, None where there is none."""
-    above, _, name = path.rpartition("/")
-    with room(root, above) as found:
-        if found is None or found.status(name) is None:
-            return None
-        try:
-            return found.read(name, most)
-        except UnreadableError as error:
-            raise FormatError(path, f"expected a file, found {error}") from None
+    try:
+        return read(root, path, most)
+    except UnreadableError as error:
+        raise FormatError(path, f"expected a file, found {error}") from None
 
 
 def _locks(values: dict[str, str], at: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.delta import Delta
     from cstore.store import Store
 
-__all__ = ["DirectoryPlace", "Place", "Published"]
+__all__ = ["DirectoryPlace", "Place", "Published", "preview"]
 
 
 @frozen(kw_only=True)
@@ -38,6 +38,17 @@ class Published:
     """The root hash of that revision; None where somebody else has published since, so that it is not told any more."""
     streamed: int = 0
     """Bytes of the tar that was streamed."""
+
+
+def preview(place: Place, delta: Delta) -> Published:
+    """Return what publishing a delta would do, after it was seen that nothing is in its way.
+
+    Raises:
+        StoreError: something is, as far as that can be known without writing.
+    """
+    if delta:
+        place.check(delta)
+    return Published(delta=delta)
 
 
 class Place(Protocol):

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from cstore.errors import PublishError
 from cstore.publish.deleting import delete, delete_in
-from cstore.publish.ground import Ground
+from cstore.publish.descent import Descent
 from cstore.publish.locks import exclusive
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Writer:
 
     def put_directory(self, path: str) -> None:
         """See that a directory is there, and those above it."""
-        os.close(self._ground.enter(path, make=True))
+        os.close(self._descent.enter(path, make=True))
 
     def check(self, path: str) -> None:
         """See that what is written or removed at a path is in the store: none of the directories above it is a symlink.
@@ -62,23 +62,23 @@ class Writer:
         Raises:
             PublishError: one is, or something else than a directory.
         """
-        with suppress(FileNotFoundError), self._ground.at(path):
+        with suppress(FileNotFoundError), self._descent.at(path):
             pass
 
     def put_file(self, path: str, content: IO[bytes]) -> None:
         """Put a file; one that is there is replaced as a whole. The content is read to its end, and not closed."""
-        with self._ground.at(path, make=True) as (directory, name):
+        with self._descent.at(path, make=True) as (directory, name):
             self._put(directory, name, content, is_synced=False)
 
     def put_index(self, path: str, data: bytes) -> None:
         """Replace an index as a whole; on return it is on the disk under its name."""
-        with self._ground.at(path, make=True) as (directory, name):
+        with self._descent.at(path, make=True) as (directory, name):
             self._put(directory, name, io.BytesIO(data), is_synced=True)
             os.fsync(directory)
 
     def put_symlink(self, path: str, target: str) -> None:
         """Put a symlink; one that is there is replaced."""
-        with self._ground.at(path, make=True) as (directory, name):
+        with self._descent.at(path, make=True) as (directory, name):
             new = self._aside(directory, "new")
             os.symlink(target, new, dir_fd=directory)
             if self.owners.given_to:
@@ -87,12 +87,12 @@ class Writer:
 
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
         """Put a layer's directory; what an interrupted run left at its place gives way."""
-        with self._ground.at(step.path, make=True) as (directory, name):
+        with self._descent.at(step.path, make=True) as (directory, name):
             new = self._aside(directory, "new")
-            made = self._ground.made(new, directory)
+            made = self._descent.made(new, directory)
             try:
                 self._fill(made, step, advance)
-                self._ground.finish(made, _DIRECTORY_MODE)
+                self._descent.finish(made, _DIRECTORY_MODE)
             finally:
                 os.close(made)
             self._remove(directory, name)
@@ -102,8 +102,8 @@ class Writer:
         for name, data in step.files.items():
             self._write(made, name, io.BytesIO(data))
         for name in step.directories:
-            inner = self._ground.made(name, made)
-            self._ground.finish(inner, _DIRECTORY_MODE)
+            inner = self._descent.made(name, made)
+            self._descent.finish(inner, _DIRECTORY_MODE)
             os.close(inner)
         if step.leads_to:
             os.symlink(step.leads_to, "diff", dir_fd=made)
@@ -113,7 +113,7 @@ class Writer:
         # Most changes write no tree, and importing this takes its time.
         from cstore.publish.tree import write_tree  # noqa: PLC0415
 
-        diff = self._ground.made("diff", made)
+        diff = self._descent.made("diff", made)
         try:
             write_tree(step.tree.walk(), diff, self.owners, advance)
         except OSError as error:
@@ -130,7 +130,7 @@ class Writer:
         Raises:
             PublishError: it is no file, or one that has another name too: that may be anywhere.
         """
-        with self._ground.at(path, make=True) as (directory, name):
+        with self._descent.at(path, make=True) as (directory, name):
             try:
                 file = os.open(name, _IN_PLACE, dir_fd=directory)
             except FileNotFoundError:
@@ -141,7 +141,7 @@ class Writer:
                     raise PublishError(f"{self.root / path}: expected a file with this name alone, found something else")
                 write_all(file, data)
                 os.ftruncate(file, len(data))
-                self._ground.finish(file, _FILE_MODE)
+                self._descent.finish(file, _FILE_MODE)
             finally:
                 os.close(file)
 
@@ -157,28 +157,28 @@ class Writer:
             PublishError: somebody held it all that time, or it cannot be opened.
         """
         with ExitStack() as held:
-            with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+            with suppress(FileNotFoundError), self._descent.at(path) as (directory, name):
                 os.stat(name, dir_fd=directory, follow_symlinks=False)
                 held.enter_context(exclusive(self.root / path, patience, directory))
             yield
 
     def has(self, path: str) -> bool:
         """Whether anything is at a path."""
-        with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+        with suppress(FileNotFoundError), self._descent.at(path) as (directory, name):
             os.stat(name, dir_fd=directory, follow_symlinks=False)
             return True
         return False
 
     def keep(self, path: str, aside: str) -> None:
         """Give a file or symlink a second name, and leave it where it is."""
-        with self._ground.at(path) as (directory, name), self._ground.at(aside) as (other, kept):
+        with self._descent.at(path) as (directory, name), self._descent.at(aside) as (other, kept):
             os.link(name, kept, src_dir_fd=directory, dst_dir_fd=other, follow_symlinks=False)
 
     def restore(self, aside: str, path: str) -> None:
         """Put back what was kept, if it was."""
-        with suppress(FileNotFoundError), self._ground.at(aside) as (other, kept):
+        with suppress(FileNotFoundError), self._descent.at(aside) as (other, kept):
             os.stat(kept, dir_fd=other, follow_symlinks=False)
-            with self._ground.at(path) as (directory, name):
+            with self._descent.at(path) as (directory, name):
                 os.rename(kept, name, src_dir_fd=other, dst_dir_fd=directory)
 
     def remove(self, path: str) -> None:
@@ -187,12 +187,12 @@ class Writer:
         Where a file system cannot rename a directory, as overlay those of a lower layer, it goes piece by piece; if that is
         interrupted, what is left can be removed again.
         """
-        with suppress(FileNotFoundError), self._ground.at(path) as (directory, name):
+        with suppress(FileNotFoundError), self._descent.at(path) as (directory, name):
             self._remove(directory, name)
 
     def remove_empty(self, path: str) -> None:
         """Remove a directory if it is empty."""
-        with suppress(OSError, PublishError), self._ground.at(path) as (directory, name):
+        with suppress(OSError, PublishError), self._descent.at(path) as (directory, name):
             os.rmdir(name, dir_fd=directory)
 
     def empty(self, path: str, first: str, kept: str) -> None:
@@ -203,7 +203,7 @@ class Writer:
             first: the name that goes before all others.
             kept: the name that stays.
         """
-        directory = self._ground.enter(path)
+        directory = self._descent.enter(path)
         try:
             names = os.listdir(directory)  # noqa: PTH208 - of a descriptor
             for name in sorted(names, key=lambda name: name != first):
@@ -214,7 +214,7 @@ class Writer:
 
     def sync(self) -> None:
         """Return when all that was written is on the disk: one call for the many files of a tree."""
-        handle = self._ground.enter("")
+        handle = self._descent.enter("")
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
                 number = ctypes.get_errno()
@@ -224,13 +224,13 @@ class Writer:
 
     def tidy(self, directory: str) -> None:
         """Delete what an interrupted run left aside in a directory."""
-        with suppress(FileNotFoundError), self._ground.at(f"{directory}/{ASIDE}" if directory else ASIDE) as (place, _):
+        with suppress(FileNotFoundError), self._descent.at(f"{directory}/{ASIDE}" if directory else ASIDE) as (place, _):
             for left in [name for name in os.listdir(place) if name.startswith(ASIDE)]:  # noqa: PTH208 - of a descriptor
                 delete_in(place, left)
 
     @property
-    def _ground(self) -> Ground:
-        return Ground(self.root, self.owners)
+    def _descent(self) -> Descent:
+        return Descent(self.root, self.owners)
 
     def _put(self, directory: int, name: str, content: IO[bytes], *, is_synced: bool) -> None:
         new = self._aside(directory, "new")
@@ -241,7 +241,7 @@ class Writer:
         with os.fdopen(os.open(name, _NEW, _FILE_MODE, dir_fd=directory), "wb") as file:
             shutil.copyfileobj(content, file, _CHUNK)
             file.flush()
-            self._ground.finish(file.fileno(), _FILE_MODE)
+            self._descent.finish(file.fileno(), _FILE_MODE)
             if is_synced:
                 os.fsync(file.fileno())
 

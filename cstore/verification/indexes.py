@@ -6,14 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from cstore.errors import FormatError
-from cstore.files import UnreadableError
+from cstore.files import LARGEST_INDEX, UnreadableError
 from cstore.index import lock as locks
+from cstore.model.chain import is_id
 from cstore.model.digest import Digest, found
 from cstore.model.layout import IMAGES_INDEX, LAYERS_INDEX
 from cstore.model.reference import Reference
 from cstore.verification.records import Image, Layer, Wrong, decoded
 from cstore.verification.rules import problem
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cstore.verification.problem import Problem
 
 __all__ = ["check_image_record", "check_layer_record", "check_lock", "check_names", "is_digest", "is_object", "twice", "values_of", "wrong"]
-
-LARGEST_INDEX = 1 << 30
 
 
 def values_of(directory: Directory, index: str, problems: list[Problem]) -> tuple[bytes, list[object]]:

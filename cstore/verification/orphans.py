@@ -7,10 +7,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from cstore.files import UnreadableError, kind_of
-from cstore.model.chain import LayerID
+from cstore.model.chain import LayerID, is_id
 from cstore.model.layout import LAYERS_INDEX, TAR_SPLIT, WORK, Form
 from cstore.verification.rules import problem
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

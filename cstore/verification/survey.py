@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -18,15 +17,9 @@ if TYPE_CHECKING:
     from cstore.model.about import About
     from cstore.verification.records import Image, Layer
 
-__all__ = ["Access", "Survey", "is_id"]
+__all__ = ["Access", "Survey"]
 
-_ID = re.compile(r"[0-9a-f]{64}")
 _EXAMPLES = 3
-
-
-def is_id(text: str) -> bool:
-    """Whether a text is an ID, which is safe as a part of a path."""
-    return _ID.fullmatch(text) is not None
 
 
 @define

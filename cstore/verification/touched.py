@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cstore.delta import ReplaceIndex
 from cstore.errors import PublishError
-from cstore.files import UnreadableError
+from cstore.files import LARGEST_INDEX, UnreadableError
 from cstore.index import lock as locks
 from cstore.index.gojson import encode
 from cstore.model.layout import IMAGES_INDEX, index_of
-from cstore.origin import opened
+from cstore.origin import read
 from cstore.verification.indexes import check_image_record, check_layer_record, wrong
 from cstore.verification.problem import Reach
 from cstore.verification.records import Wrong, decoded, read_images, read_layers
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_delta", "refuse_unsound"]
 
-_LARGEST_INDEX = 1 << 30
 _SEARCHES = 64
 _CHUNK = 1 << 16
 
@@ -43,11 +42,9 @@ def refuse_unsound(delta: Delta, root: Path) -> None:
     """
 
     def old(path: str) -> bytes:
-        above, _, name = path.rpartition("/")
         try:
-            with opened(root) as top, top.along(above) as room:
-                return room.read(name, _LARGEST_INDEX) if room is not None else b""
-        except (OSError, UnreadableError):
+            return read(root, path, LARGEST_INDEX) or b""
+        except UnreadableError:
             return b""
 
     for found in check_delta(delta, old):

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from cstore.model.chain import ImageID, LayerID
+from cstore.model.chain import ImageID, LayerID, is_id
 from cstore.model.layout import ABOUT, IMAGES_INDEX, LAYERS_INDEX, VIEWS, Layout, view_at
 from cstore.model.view import matching
 from cstore.verification.rules import problem
-from cstore.verification.survey import is_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

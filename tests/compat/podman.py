@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tests.compat.mounts import unmount_below
 from tests.compat.programs import LINES, attempt, cstore, run
+from tools.reader import CONTAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,21 +24,6 @@ __all__ = ["Podman", "service"]
 
 _LONGEST = 30
 
-# What starts a container without systemd, under a low limit of files, and keeps all state below one directory.
-_CONF = """\
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
-netns = "none"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-image_copy_tmp_dir = "{place}"
-lock_type = "file"
-runtime = "runc"
-tmp_dir = "{place}/libpod"
-[network]
-network_config_dir = "{place}/networks"
-"""
 _OWN = '[storage]\ndriver = "overlay"\n'
 _PLACES = ('graphroot = "/var/lib/containers/storage"\n', 'runroot = "/run/containers/storage"\n')
 
@@ -62,7 +48,7 @@ class Podman:
             (place / name).mkdir(mode=0o700)
             os.chown(place / name, *(user or (0, 0)))
         (place / "storage.conf").write_text(self._storage_conf(cstore("config", store, *config_options) if store else _OWN))
-        (place / "containers.conf").write_text(_CONF.format(place=place))
+        (place / "containers.conf").write_text(CONTAINERS.format(place=place))
         self.env = {
             "CONTAINERS_CONF": str(place / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(place / "storage.conf"),

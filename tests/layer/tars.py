@@ -53,8 +53,20 @@ class Blob:
     descriptor: Descriptor
     diff_id: Digest
 
-    def reader(self) -> BlobReader:
-        return BlobReader(io.BytesIO(self.data), self.descriptor, self.diff_id)
+    def reader(self, *, reads_ahead: bool = False) -> BlobReader:
+        return BlobReader(io.BytesIO(self.data), self.descriptor, self.diff_id, reads_ahead=reads_ahead)
+
+    def unpacked(self, step: int, *, reads_ahead: bool = False) -> bytes:
+        """Return what the blob unpacks to, read to its end so many bytes at a time and with everything verified."""
+        reader = self.reader(reads_ahead=reads_ahead)
+        try:
+            data = b""
+            while chunk := reader.read(step):
+                data += chunk
+            assert reader.finish() == len(data)
+            return data
+        finally:
+            reader.close()
 
     def scan(self) -> Scan:
         reader = self.reader()

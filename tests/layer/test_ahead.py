@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from cstore.errors import ContentError
 from cstore.layer.ahead import _CHUNK, _MOST_CHUNKS, Ahead
-from cstore.layer.blob import BlobReader
 from cstore.model.digest import Digest
 from tests.images import file, tar
 from tests.layer.tars import Blob, blob_of, promised
@@ -94,15 +93,7 @@ def test_closing_ends_the_thread_and_closes_the_stream(most: int | None, waits: 
 
 
 def read(wanted: Blob) -> bytes:
-    reader = BlobReader(io.BytesIO(wanted.data), wanted.descriptor, wanted.diff_id, reads_ahead=True)
-    try:
-        data = b""
-        while chunk := reader.read(100_000):
-            data += chunk
-        assert reader.finish() == len(data)
-        return data
-    finally:
-        reader.close()
+    return wanted.unpacked(100_000, reads_ahead=True)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])

@@ -19,16 +19,7 @@ TAR = tar(file("a", bytes(range(256)) * 40), file("b", b"b"))
 
 
 def read(wanted: Blob) -> bytes:
-    """Read a blob to its end with everything verified."""
-    reader = wanted.reader()
-    try:
-        data = b""
-        while chunk := reader.read(1000):
-            data += chunk
-        assert reader.finish() == len(data)
-        return data
-    finally:
-        reader.close()
+    return wanted.unpacked(1000)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from cstore.errors import FormatError
-from cstore.model.chain import layer_id, layer_ids, parse_image_id, parse_layer_id
+from cstore.model.chain import is_id, layer_id, layer_ids, parse_image_id, parse_layer_id
 from cstore.model.digest import Digest
 
 A, B, C = (Digest("sha256", letter * 64) for letter in "abc")
@@ -56,3 +56,10 @@ def test_an_id_becomes_a_path_and_is_read_strictly(parse: type, value: object, w
 def test_a_good_id_is_returned() -> None:
     assert parse_layer_id("0a" * 32) == "0a" * 32
     assert parse_image_id("0a" * 32) == "0a" * 32
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a" * 64, True), ("A" * 64, False), ("a" * 63, False), ("../" + "a" * 61, False), ("a" * 64 + "\n", False)]
+)
+def test_ids(text: str, expected: bool) -> None:  # noqa: FBT001 - of a table
+    assert is_id(text) == expected

@@ -11,7 +11,7 @@ from cstore.files import Directory
 from cstore.model.about import About
 from cstore.model.layout import Form
 from cstore.verification.records import Image, Layer, read_images, read_layers
-from cstore.verification.survey import Access, Survey, is_id
+from cstore.verification.survey import Access, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,10 +102,3 @@ def test_what_is_closed_is_counted_and_the_first_of_it_named(top: Directory, tmp
     tmp_path.chmod(0o755)
     access.see(top)
     assert (access.count, access.closed) == (5, ["0", "1", "2"])
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("a" * 64, True), ("A" * 64, False), ("a" * 63, False), ("../" + "a" * 61, False), ("a" * 64 + "\n", False)]
-)
-def test_ids(text: str, expected: bool) -> None:  # noqa: FBT001 - of a table
-    assert is_id(text) == expected

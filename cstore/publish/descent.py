@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from cstore.publish.owners import Owners
 
-__all__ = ["Ground"]
+__all__ = ["Descent"]
 
 _MODE = 0o755
 _PRIVATE = 0o700
 
 
 @frozen
-class Ground:
+class Descent:
     """A store's directory, and those in it. Paths are relative to it, with `/` between their parts (spec P26)."""
 
     root: Path

@@ -14,7 +14,7 @@ import pytest
 from cstore.delta import PutTree
 from cstore.errors import PublishError
 from cstore.layer.entry import Entry, Kind
-from cstore.publish.ground import Ground
+from cstore.publish.descent import Descent
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
 
@@ -111,7 +111,7 @@ def test_the_directory_of_another_user_is_not_written(tmp_path: Path) -> None:
 
 @ROOT
 def test_a_directory_that_somebody_puts_in_the_place_of_a_new_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ground, real = Ground(tmp_path, Owners(None)), os.mkdir
+    ground, real = Descent(tmp_path, Owners(None)), os.mkdir
 
     def beaten(name: str, mode: int, *, dir_fd: int) -> None:
         real(name, mode, dir_fd=dir_fd)
