@@ -13,7 +13,7 @@ from cstore.errors import FormatError, StoreError
 from cstore.files import LARGEST_INDEX, UnreadableError, locked
 from cstore.index.lock import LENGTH
 from cstore.model.layout import ABOUT, IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
-from cstore.origin import opened
+from cstore.origin import opened, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +48,23 @@ class StoreFiles:
 
 def marks_of(root: Path) -> tuple[object, ...]:
     """Return what tells whether a store's small files are those that were read: which files they are and when they last changed."""
-    return tuple(_mark(root / path) for path in (LAYERS_INDEX, LAYERS_LOCK, IMAGES_INDEX, IMAGES_LOCK, ABOUT))
+    return tuple(_mark(root, path) for path in (LAYERS_INDEX, LAYERS_LOCK, IMAGES_INDEX, IMAGES_LOCK, ABOUT))
 
 
-def _mark(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
+def _mark(root: Path, path: str) -> tuple[int, ...]:
+    above, _, name = path.rpartition("/")
+    with room(root, above) as found:
+        try:
+            # NFS looks anew at what is opened, and answers a mere stat from what it remembers.
+            file = found.open(name) if found is not None else -1
+        except UnreadableError:
+            file = -1
+    if file < 0:
         return ()
+    try:
+        status = os.fstat(file)
+    finally:
+        os.close(file)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

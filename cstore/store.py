@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cstore.errors import FormatError, NotFoundError
 from cstore.files import UnreadableError
@@ -100,6 +100,10 @@ class Store:
     def is_current(self) -> bool:
         """Whether the small files of the store are still those that were read, as far as a file system with exact times tells."""
         return bool(self._marks) and marks_of(self.root) == self._marks
+
+    def looked_at_anew(self) -> Store:
+        """Return the same reading without what was looked up of links: those change without the small files, when a store is repaired."""
+        return evolve(self, links={})
 
     @property
     def layout(self) -> Layout:

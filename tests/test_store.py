@@ -88,6 +88,22 @@ def test_a_reading_stays_as_it_was(store: Store) -> None:
     assert list(Store.open(store.root).all_images()) == []
 
 
+@pytest.mark.parametrize("name", ["overlay-layers/layers.json", "overlay-images/images.json", "overlay-images/images.lock", "cstore.json"])
+def test_a_reading_is_current_until_a_small_file_is_replaced(tmp_path: Path, name: str) -> None:
+    write(tmp_path, about={"version": 1, "layout": "direct"})
+    (tmp_path / "overlay-images/images.lock").write_bytes(bytes(64))
+    store = Store.open(tmp_path)
+    assert store.is_current()
+    (tmp_path / "new").write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / "new").rename(tmp_path / name)
+    assert not store.is_current()
+    assert Store.open(tmp_path).is_current()
+
+
+def test_a_store_that_is_still_to_be_made_is_never_current(tmp_path: Path) -> None:
+    assert not Store.new(tmp_path, About()).is_current()
+
+
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [

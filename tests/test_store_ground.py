@@ -46,6 +46,14 @@ def test_the_link_of_a_layer_is_read_once(root: Path) -> None:
     assert store.link(TOP) == "short"
 
 
+def test_the_link_of_a_layer_is_read_again_by_a_reading_that_looks_anew(root: Path) -> None:
+    store = Store.open(root)
+    assert store.link(TOP) == "short"
+    (root / "overlay" / TOP / "link").write_text("other")
+    assert store.looked_at_anew().link(TOP) == "other"
+    assert store.is_current()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -224,6 +224,8 @@ class Batch:
         """Return the store as it is now; one that has not changed since it was read is not read again."""
         if self._store is None or not self._place.is_current(self._store):
             self._store = self._opened_store()
+        else:
+            self._store = self._store.looked_at_anew()
         return self._store
 
     def _opened_store(self) -> Store:
