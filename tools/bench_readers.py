@@ -96,13 +96,17 @@ def _read(store: Path, images: int, runs: int, smaller: Sequence[Figure]) -> lis
                 }
                 took = best_of(programs, runs)
                 made += figures_of(took, group=title, x=images, peers={kind: _peer(kind) for kind in took})
-                made += [
-                    Figure(group=title, name=kind, unit="s", x=images, value=None, peer=_peer(kind)) for kind in sizes if kind not in took
-                ]
+                made += not_tried((kind for kind in sizes if kind not in took), title, images)
     finally:
         _put(kept / _OWN, store)
         shutil.rmtree(kept)
     return made
+
+
+def not_tried(kinds: Iterable[str], title: str, images: int) -> list[Figure]:
+    """Return the figures of stores that podman would take too long for: others have them for their peers."""
+    units = ("s", "CPU s")
+    return [Figure(group=title, name=kind, unit=unit, x=images, value=None, peer=_peer(kind)) for kind in kinds for unit in units]
 
 
 def _is_of(figure: Figure, title: str, kind: str) -> bool:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.compat.programs import require
 from tests.tools.benches import bench, values
-from tools.bench_readers import write_kinds
+from tools.bench_readers import not_tried, write_kinds
+from tools.figures import compared
 from tools.make_store import make_store, name_of
+from tools.measure import Took, figures_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,21 @@ def test_three_commands_of_podman_read_each_kind_of_store(tmp_path: Path) -> Non
             KINDS[0]
         }
     assert "podman" in made.about
+
+
+def test_a_store_that_was_not_tried_is_a_peer_without_a_value() -> None:
+    """A peer that takes too long does not keep the others from being told."""
+    took = {
+        "fewest members": Took(seconds=None, cpu_seconds=1.0, kilobytes=1),
+        "empty locks": Took(seconds=1.0, cpu_seconds=1.0, kilobytes=1),
+    }
+    tried = figures_of(took, group="podman images -q", x=10_000, peers=dict.fromkeys(took, KINDS[0]))
+    told = compared([*tried, *not_tried(KINDS[:1], "podman images -q", 10_000)])
+    assert {(figure.name, figure.unit): (figure.value, figure.ratio) for figure in told if figure.unit != "MB"} == {
+        **{("fewest members", unit): (None, None) for unit in ("s", "CPU s")},
+        **{("empty locks", unit): (1.0, None) for unit in ("s", "CPU s")},
+        **{(KINDS[0], unit): (None, None) for unit in ("s", "CPU s")},
+    }
 
 
 def test_kinds_differ_in_what_they_are_called_for(tmp_path: Path) -> None:
