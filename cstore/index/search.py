@@ -23,7 +23,8 @@ _LINE = re.compile(rb"\n{\"id\":(" + _TEXT + rb")")
 _EACH = re.compile(_TEXT)
 _VALUE = rb"[ \t\r]*:[ \t\r]*(" + _TEXT + rb'|\[[^][\n"]*(?:' + _TEXT + rb'[^][\n"]*)*\])'
 """A text, or an array of texts and other plain values, after the name of its member."""
-_SEARCHES = 8
+_SEARCHES = 32
+"""So many cost about what a pass costs: 2 to 6 ms each in 35 MB, and the pass 0.1 to 0.2 s."""
 
 
 class Search(Protocol):

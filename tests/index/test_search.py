@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cstore.index.gojson import encode
 from cstore.index.index import Index, own_form
 
-MANY = 20
+MANY = 40
 """More searches than are made in the bytes."""
 
 VALUES: list[dict[str, Any]] = [
@@ -64,6 +64,15 @@ def test_the_records_that_have_a_text_are_found_however_often_one_asks(
     index = index_of(VALUES, own=own)
     for _ in range(MANY):
         assert [value["id"] for value in index.having(text, *members)] == found
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_ids_are_found_however_many_are_asked_for(own: bool) -> None:  # noqa: FBT001 - both forms
+    values: list[dict[str, Any]] = [{"id": f'{number}"', "x": {"id": f"{number}?"}} for number in range(3 * MANY)]
+    index = index_of(values, own=own)
+    assert [index.get(value["id"]) for value in values] == values
+    assert [index.get(f"{number}?") for number in range(3 * MANY)] == [None] * 3 * MANY
+    assert index.get("\ud800") is None
 
 
 def test_blanks_after_the_name_of_a_member_do_not_hide_what_it_has() -> None:
