@@ -1,0 +1,1 @@
+"""From wishlists to published repositories, and following registries."""
