@@ -48,8 +48,8 @@ def test_the_digest_decides() -> None:
         pytest.param(
             "docker://example.org/A:1",
             'wish: expected [docker://]REGISTRY/REPOSITORY[:TAG][@DIGEST], found "docker://example.org/A:1": '
-            'expected an image name such as registry.example.org/path:tag, found "example.org/A:1": a path is of lower-case letters and digits, parted by single dots, '
-            "dashes, underscores and slashes",
+            'expected an image name such as registry.example.org/path:tag, found "example.org/A:1": '
+            "a path is of lower-case letters and digits, parted by single dots, dashes, underscores and slashes",
             id="capitals",
         ),
         pytest.param("example.org/a@sha256:12", 'wish: expected a digest, found "sha256:12"', id="short digest"),
