@@ -46,15 +46,15 @@ class Entries(Protocol):
 
 @frozen(kw_only=True)
 class PutTree:
-    """Put a layer's directory, which nothing names yet; it appears as a whole."""
+    """Put a directory with a tree, such as a layer's, which nothing names yet; it appears as a whole."""
 
     path: str
     tree: Entries
-    """What goes into its `diff`."""
+    """What goes into `inside`."""
     files: Mapping[str, bytes]
-    """Small files beside `diff`."""
+    """Small files in the directory, beside `inside`; the tree has none of these names where `inside` is empty."""
     directories: tuple[str, ...]
-    """Empty directories beside `diff`."""
+    """Empty directories there, likewise."""
     entries: int
     size: int
     """Bytes of content."""
@@ -69,7 +69,14 @@ class PutTree:
     reserved: tuple[str, ...] = ()
     """Names that CernVM-FS would take for its own."""
     leads_to: str = ""
-    """Where `diff` leads as a symlink; empty where it is a directory with the tree in it."""
+    """Where `inside`, which has a name then, leads as a symlink; empty where it is a directory with the tree in it."""
+    inside: str = "diff"
+    """The name in the directory of what gets the tree; empty where the directory itself does, with the mode and owner of its top."""
+
+    @property
+    def top(self) -> str:
+        """The path of the tree's top directory."""
+        return f"{self.path}/{self.inside}" if self.inside else self.path
 
 
 @frozen(kw_only=True)

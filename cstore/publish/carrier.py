@@ -218,7 +218,7 @@ class Carrier:
             return 0
         with self._repository.transaction(self._lease) as writable:
             for step in trees:
-                top = writable / self._target.placed(step.path) / "diff"
+                top = writable / self._target.placed(step.top)
                 set_xattrs(step.tree.walk(), top, leaves_out=self._target.leaves_out)
         return 1
 
@@ -248,7 +248,7 @@ def _is_done(step: Step, root: Path) -> bool:
     place = root / step.path
     try:
         if isinstance(step, PutTree):
-            return (place / "diff").is_dir() and all((place / name).read_bytes() == data for name, data in step.files.items())
+            return (root / step.top).is_dir() and all((place / name).read_bytes() == data for name, data in step.files.items())
         if isinstance(step, PutDirectory | PutFile):
             told = place.lstat()
             return stat.S_ISDIR(told.st_mode) if isinstance(step, PutDirectory) else told.st_size == step.size

@@ -95,7 +95,7 @@ class GatewayCarrier(Carrier):
     def _verify(self, delta: Delta) -> None:
         super()._verify(delta)
         for step in delta:
-            if isinstance(step, PutTree) and step.tree.whiteouts and not _has_whiteout(self._target.root / step.path / "diff"):
+            if isinstance(step, PutTree) and step.tree.whiteouts and not _has_whiteout(self._target.root / step.top):
                 raise PublishError(
                     f"{self._target.root / step.path}: expected the whiteouts of a layer, found that the gateway dropped them"
                 )

@@ -118,15 +118,14 @@ class TarStream:
             self._write(POISON)
 
     def _tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
-        self._directory(step.path)
-        for name, data in step.files.items():
-            self._file(f"{step.path}/{name}", len(data), iter([data]))
-        for name in step.directories:
-            self._directory(f"{step.path}/{name}")
+        if step.inside:
+            self._directory(step.path)
+            self._beside(step)
         if step.leads_to:
-            self.put(PutSymlink(path=f"{step.path}/diff", target=step.leads_to))
+            self.put(PutSymlink(path=step.top, target=step.leads_to))
             return
-        top = self._placed(f"{step.path}/diff")
+        top = self._placed(step.top)
+        self._made.add(top)
         for entry, content in step.tree.walk():
             if self._leaves_out and is_reserved(entry.path):
                 continue
@@ -139,6 +138,14 @@ class TarStream:
                 self._member(place, entry, top + b"/" + entry.target)
             else:
                 self._member(place, entry)
+                if not (entry.path or step.inside):
+                    self._beside(step)
+
+    def _beside(self, step: PutTree) -> None:
+        for name, data in step.files.items():
+            self._file(f"{step.path}/{name}", len(data), iter([data]))
+        for name in step.directories:
+            self._directory(f"{step.path}/{name}")
 
     def _file(self, path: str, size: int, content: Iterable[bytes]) -> None:
         self._member(self._placed(path), Entry(b"", Kind.FILE, 0o644, *_OWNER, 0, size=size))

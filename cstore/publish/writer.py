@@ -86,13 +86,14 @@ class Writer:
             _rename(new, name, directory)
 
     def put_tree(self, step: PutTree, advance: Callable[[int], object]) -> None:
-        """Put a layer's directory; what an interrupted run left at its place gives way."""
+        """Put a directory with a tree; what an interrupted run left at its place gives way."""
         with self._descent.at(step.path, make=True) as (directory, name):
             new = self._aside(directory, "new")
             made = self._descent.made(new, directory)
             try:
                 self._fill(made, step, advance)
-                self._descent.finish(made, _DIRECTORY_MODE)
+                if step.inside:
+                    self._descent.finish(made, _DIRECTORY_MODE)
             finally:
                 os.close(made)
             self._remove(directory, name)
@@ -106,23 +107,24 @@ class Writer:
             self._descent.finish(inner, _DIRECTORY_MODE)
             os.close(inner)
         if step.leads_to:
-            os.symlink(step.leads_to, "diff", dir_fd=made)
+            os.symlink(step.leads_to, step.inside, dir_fd=made)
             if self.owners.given_to:
-                os.chown("diff", *self.owners.given_to, dir_fd=made, follow_symlinks=False)
+                os.chown(step.inside, *self.owners.given_to, dir_fd=made, follow_symlinks=False)
             return
         # Most changes write no tree, and importing this takes its time.
         from cstore.publish.tree import write_tree  # noqa: PLC0415
 
-        diff = self._descent.made("diff", made)
+        top = self._descent.made(step.inside, made) if step.inside else made
         try:
-            write_tree(step.tree.walk(), diff, self.owners, advance)
+            write_tree(step.tree.walk(), top, self.owners, advance)
         except OSError as error:
             # Its path is one in the tree, and the directory has not got its name yet.
             inside = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-            place = os.path.join(self.root, step.path, "diff", inside)  # noqa: PTH118 - an empty one
+            place = os.path.join(self.root, step.top, inside)  # noqa: PTH118 - an empty one
             raise OSError(error.errno, error.strerror, place) from None
         finally:
-            os.close(diff)
+            if top != made:
+                os.close(top)
 
     def put_lock(self, path: str, data: bytes) -> None:
         """Write the bytes of a lock in place: those who hold it keep holding the same file.

@@ -10,6 +10,7 @@ import pytest
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
 from cstore.errors import ContentError, PublishError, SourceError
+from cstore.layer.entry import Entry, Kind
 from cstore.progress import silent
 from cstore.publish.batch import Batch
 from cstore.publish.carrier import Carrier, MovedOnError, Target
@@ -17,6 +18,7 @@ from tests.images import Image, directory, file, hardlink, symlink, tar, write_l
 from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine, when_streaming
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import DAY, IMAGES, NEW, OLD, copy
+from tests.publish.trees import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,3 +254,21 @@ def layers(store: Path) -> list[Path]:
 
 def lower(layer: Path) -> str:
     return (layer / "lower").read_text() if (layer / "lower").exists() else ""
+
+
+@pytest.mark.parametrize("inside", ["diff", ""])
+def test_a_tree_is_published_inside_of_its_directory_or_as_it(publisher: Publisher, inside: str) -> None:
+    entries = ((Entry(b"d", Kind.DIRECTORY, 0o700, 0, 0, 0), b""), (Entry(b"d/f", Kind.FILE, 0o604, 3, 4, 0, 1), b"x"))
+    step = PutTree(path=".flat/aa/t", tree=Given(entries, 0o1777), files={}, directories=(), entries=3, size=1, inside=inside)
+    carrier(publisher).carry(Delta((step, PutSymlink(path="name", target=".flat/aa/t"))), publisher.repository.moment())
+    top = publisher.store / "name" / inside
+    assert (top.stat().st_mode & 0o7777, top.stat().st_uid, (top / "d/f").stat().st_mode & 0o7777) == (0o1777, 7, 0o604)
+    assert (top / "d/f").read_bytes() == b"x"
+    assert sorted(path.name for path in (publisher.store / "name").rglob("*")) == sorted(filter(None, [inside, "d", "f"]))
+
+
+def test_a_tree_that_did_not_arrive_is_noticed(publisher: Publisher) -> None:
+    lossy = publisher.through(f'"$@"; code=$?; rm -r "{publisher.store}/t"; touch "{publisher.store}/t"; exit $code')
+    delta = Delta((PutTree(path="t", tree=Given(), files={}, directories=(), entries=1, size=0, inside=""),))
+    with pytest.raises(PublishError, match=r"/podmanStore/t: expected what was just published, found something else$"):
+        carrier(lossy).carry(delta, publisher.repository.moment())

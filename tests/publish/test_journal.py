@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from cstore.delta import Delta, PutSymlink, Remove, ReplaceIndex, file_of
+from cstore.delta import Delta, PutSymlink, PutTree, Remove, ReplaceIndex, file_of
 from cstore.errors import FormatError
+from cstore.layer.entry import Entry, Kind
 from cstore.model.layout import WORK, WORK_LOCK
 from cstore.publish.directory import apply
 from cstore.publish.journal import Journal, recover
@@ -15,6 +16,7 @@ from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer
 from tests.publish.soundness import is_visible, problems
 from tests.publish.stores import FORMS, SCENARIOS, listing
+from tests.publish.trees import Given
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +96,21 @@ def test_after_the_decisive_step_all_is_finished(root: Path, steps: int) -> None
     assert not (root / "b").exists()
     assert not (root / "l/link").is_symlink()
     assert (root / "about").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("inside", ["diff", ""])
+def test_a_tree_is_undone_wherever_it_is_in_its_directory(root: Path, inside: str, steps: int) -> None:
+    before = listing(root)
+    tree = Given(((Entry(b"d", Kind.DIRECTORY, 0o500, 0, 0, 0), b""), (Entry(b"d/f", Kind.FILE, 0o400, 0, 0, 0, 1), b"x")), 0o555)
+    step = PutTree(path=".flat/aa/tree", tree=tree, files={}, directories=(), entries=3, size=1, inside=inside)
+    delta = Delta((step, PutSymlink(path="name", target=".flat/aa/tree"), file_of("last", b"")))
+    interrupted(root, delta, steps)
+    assert (root / ".flat/aa/tree" / inside / "d/f").exists() == (steps > 0)
+    recover(Writer(root, Owners.of(root)))
+    (root / WORK_LOCK).unlink()
+    (root / WORK).rmdir()
+    assert listing(root) == before
 
 
 def test_recovering_twice_is_the_same_as_once(root: Path) -> None:

@@ -11,11 +11,14 @@ from cstore.layer.entry import Entry, Kind
 from cstore.publish.batch import Batch
 from cstore.publish.tarstream import POISON, TarStream, header
 from tests.images import Image, device, directory, fifo, file, hardlink, symlink, tar, whiteout, write_layout
+from tests.publish.trees import Given
 from tools.cvmfs_standin.site import CommandError
 from tools.cvmfs_standin.tarstream import TarStream as Archive
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cstore.delta import Step
 
 LONG = "d" * 120 + "/" + "f" * 120
 LAYERS = (
@@ -187,3 +190,47 @@ def test_a_directory_alone_is_a_stream() -> None:
     stream.directory("")
     stream.finish()
     assert [(name, member.isdir()) for name, member in opened(pieces).items()] == [("team", True), ("team/store", True)]
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("diff", ["r", "r/a", "r/a/t", "r/a/t/.cvmfscatalog", "r/a/t/empty", "r/a/t/diff", "r/a/t/diff/f", "r/a/t/diff/g"]),
+        (
+            "root/fs",
+            [
+                "r",
+                "r/a",
+                "r/a/t",
+                "r/a/t/.cvmfscatalog",
+                "r/a/t/empty",
+                "r/a/t/root",
+                "r/a/t/root/fs",
+                "r/a/t/root/fs/f",
+                "r/a/t/root/fs/g",
+            ],
+        ),
+        ("", ["r", "r/a", "r/a/t", "r/a/t/.cvmfscatalog", "r/a/t/empty", "r/a/t/f", "r/a/t/g"]),
+    ],
+)
+def test_a_tree_inside_of_its_directory_or_as_it(inside: str, expected: list[str]) -> None:
+    entries = ((Entry(b"f", Kind.FILE, 0o640, 1, 2, 0, 1), b"x"), (Entry(b"g", Kind.HARDLINK, 0o640, 1, 2, 0, target=b"f"), b""))
+    steps: list[Step] = [
+        PutTree(
+            path="a/t", tree=Given(entries, 0o711), files={".cvmfscatalog": b""}, directories=("empty",), entries=3, size=1, inside=inside
+        ),
+        PutSymlink(path="a/t/l", target="f"),
+    ]
+    pieces: list[bytes] = []
+    stream = TarStream(pieces.append, "r")
+    for step in steps:
+        stream.put(step)
+    stream.finish()
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as archive:
+        members = archive.getmembers()
+    assert [member.name for member in members] == [*expected, "r/a/t/l"]
+    by_name = {member.name.removeprefix("r/"): member for member in members}
+    top = by_name[f"a/t/{inside}".rstrip("/")]
+    assert (top.mode, top.uid, top.gid) == (0o711, 7, 8)
+    assert by_name[f"{top.name.removeprefix('r/')}/g"].linkname == f"{top.name}/f"
+    assert by_name["a"].mode == 0o755

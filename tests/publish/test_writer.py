@@ -15,6 +15,7 @@ from cstore.layer.entry import Entry, Kind
 from cstore.model.layout import WORK
 from cstore.publish.owners import Owners
 from cstore.publish.writer import Writer, delete
+from tests.publish.trees import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,15 +191,24 @@ def test_what_overlay_cannot_rename_is_removed_in_place(tmp_path: Path) -> None:
     assert lower.exists()
 
 
-def test_a_failure_in_a_tree_names_the_whole_path(writer: Writer) -> None:
-    class Twice:
-        whiteouts = 0
-
-        def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
-            yield Entry(b"", Kind.DIRECTORY, 0o755, 0, 0, 0), iter(())
-            for _ in range(2):
-                yield Entry(b"same", Kind.DIRECTORY, 0o755, 0, 0, 0), iter(())
-
+@pytest.mark.parametrize(("inside", "place"), [("diff", "overlay/x/diff/same"), ("", "overlay/x/same")])
+def test_a_failure_in_a_tree_names_the_whole_path(writer: Writer, inside: str, place: str) -> None:
+    same = (Entry(b"same", Kind.DIRECTORY, 0o755, 0, 0, 0), b"")
     with pytest.raises(FileExistsError) as raised:
-        writer.put_tree(PutTree(path="overlay/x", tree=Twice(), files={}, directories=(), entries=3, size=0), lambda _: None)
-    assert raised.value.filename == f"{writer.root}/overlay/x/diff/same"
+        writer.put_tree(
+            PutTree(path="overlay/x", tree=Given((same, same)), files={}, directories=(), entries=3, size=0, inside=inside), lambda _: None
+        )
+    assert raised.value.filename == f"{writer.root}/{place}"
+    assert not (writer.root / "overlay/x").exists()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o1777, 0o555])
+def test_a_tree_that_is_the_directory_itself(writer: Writer, mode: int) -> None:
+    (writer.root / "a/t").mkdir(parents=True)
+    (writer.root / "a/t/remains").touch()
+    entries = ((Entry(b"d", Kind.DIRECTORY, 0o700, 0, 0, 0), b""), (Entry(b"d/f", Kind.FILE, 0o604, 0, 0, 0, 1), b"x"))
+    step = PutTree(path="a/t", tree=Given(entries, mode), files={"beside": b"1"}, directories=("empty",), entries=3, size=1, inside="")
+    writer.put_tree(step, lambda _: None)
+    found = {str(place.relative_to(writer.root)): stat.S_IMODE(place.stat().st_mode) for place in (writer.root / "a").rglob("*")}
+    assert found == {"a/t": mode, "a/t/beside": 0o644, "a/t/empty": 0o755, "a/t/d": 0o700, "a/t/d/f": 0o604}
+    assert (writer.root / "a/t").stat().st_mtime_ns == 0

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from cstore.layer.entry import Entry, Kind
 from cstore.publish.owners import Owners
 from cstore.publish.tree import write_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from cstore.layer.tree import Tree
+    from cstore.delta import Entries
 
 
 @frozen
@@ -63,7 +65,22 @@ def seen(top: Path) -> dict[bytes, Seen]:
     return found
 
 
-def write(tree: Tree, top: Path, owners: Owners = Owners(None)) -> int:  # noqa: B008 - a frozen value
+@frozen
+class Given:
+    """A tree of entries that are given, each with its content; the top directory is made."""
+
+    entries: tuple[tuple[Entry, bytes], ...] = ()
+    mode: int = 0o755
+    whiteouts = 0
+
+    def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+        """Yield them."""
+        yield Entry(b"", Kind.DIRECTORY, self.mode, 7, 8, 0), iter(())
+        for entry, content in self.entries:
+            yield entry, iter([content])
+
+
+def write(tree: Entries, top: Path, owners: Owners = Owners(None)) -> int:  # noqa: B008 - a frozen value
     """Write a tree into a new directory, and return what was said of its content."""
     top.mkdir()
     handle = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
