@@ -32,6 +32,30 @@ _NAMES = (
     "2023-11-14T22:13:20.1+01:00",
     "a_b-c",
 )
+_WISHLISTS = (
+    """version: 1
+user: unpacker
+cvmfs_repo: 'unpacked.example.org/a'
+output_format: '$(scheme)://registry.example.org/thin/$(image)'
+input:
+    - 'https://registry.hub.docker.com/library/centos:centos7 '
+    - "a.org:5000/b/c@sha256:%s"   # comment
+ignoreErrors: ['a.org/[a-z]*/c?:*']
+"""
+    % ("0" * 64),
+    """version: 1
+input:
+- &x
+  image: a.org/b:*1*
+  newest: 3
+  semver: ">=1.2, <2 || ^1.4.x || ~2-rc.1 || 1 - 3"
+  exclude: ['*-rc*', "*-dev"]
+  platforms: linux/amd64, linux/arm64/v8
+  forms: [podman, flat]
+- {<<: *x, image: docker://a.org/c, newest: 1}
+""",
+    '{"version": 1, "input": [{"image": "a", "platform": "linux/arm64", "other": [1, {}]}]}',
+)
 _DIFF = "sha256:" + "1" * 64
 _LAYER = tar(directory("d"), file("d/f", b"content"), hardlink("d/h", "d/f"), symlink("l", "/d"), whiteout("d/gone"), opaque("d"))
 _CONFIG: dict[str, object] = {
@@ -62,6 +86,7 @@ def seeds(target: str, scratch: Path) -> list[bytes]:
         "tar_split": _splits,
         "store": _stores,
         "journal": lambda _scratch: iter([_journal()]),
+        "wishlist": lambda _scratch: iter(map(str.encode, _WISHLISTS)),
     }
     return list(make[target](scratch))
 

@@ -7,6 +7,7 @@ comes out, is a finding.
 from __future__ import annotations
 
 import io
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +22,13 @@ from cstore.model.image import ImageRecord
 from cstore.model.layer import LayerRecord
 from cstore.model.layout import big_data_file, parse_link
 from cstore.model.manifest import Config, Descriptor, ImageIndex, Manifest
+from cstore.model.offer import ALL_OFFERS
 from cstore.model.platform import Platform
 from cstore.model.reference import Reference
 from cstore.model.timestamp import Timestamp
 from cstore.source import oci
+from cstore.sync.expansion import expand
+from cstore.sync.wishlist import WishlistError, parse_wishlist
 from tools.fuzz.memory import documents
 from tools.fuzz.places import archive, journal, store
 from tools.fuzz.tars import blob, layer, tar_split
@@ -32,9 +36,13 @@ from tools.fuzz.tars import blob, layer, tar_split
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore.model.remote import RemoteName
+    from cstore.sync.wishlist import Wishlist
+
 __all__ = ["TARGETS"]
 
 _AMD64 = Platform("linux", "amd64")
+_TAGS = ("latest", "1.2.3", "v1.10", "21.2.100-20191127", "1.0-rc.1", "22.04", "a_b", "7")
 
 
 def index(data: bytes, _scratch: Path) -> None:
@@ -145,6 +153,30 @@ def layout(data: bytes, _scratch: Path) -> None:
                 assert isinstance(file, io.BytesIO)
 
 
+class _Tags:
+    """A registry that has the same tags everywhere."""
+
+    def tags(self, _name: RemoteName) -> tuple[str, ...]:
+        return _TAGS
+
+
+def wishlist(data: bytes, _scratch: Path) -> None:
+    """Sync: a wishlist, as anybody may propose one; all that is wrong with it has its place, and what it wants is single images."""
+    found: Wishlist | None
+    told: tuple[str, ...] = ()
+    try:
+        found = parse_wishlist(data, "w")
+    except WishlistError as error:
+        found, told = None, error.problems
+    if found is None:
+        assert all(re.match("w:[0-9]+:[0-9]+: expected ", problem) and problem.isprintable() for problem in told)
+        return
+    assert parse_wishlist(data, "w") == found
+    wanted = expand([found], _Tags(), platform=_AMD64, offers=ALL_OFFERS)
+    assert not any("*" in image.name.public for image in wanted.wanted)
+    assert all(wanted.protects(wish.name.tagged("zz").public) or not wish.takes("zz") for wish in wanted.unmatched)
+
+
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "index": index,
     "claimed_index": claimed_index,
@@ -158,5 +190,6 @@ TARGETS: dict[str, Callable[[bytes, Path], None]] = {
     "tar_split": tar_split,
     "store": store,
     "journal": journal,
+    "wishlist": wishlist,
 }
 """Each target by its name."""
