@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from typing import IO, TYPE_CHECKING, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cstore.index.lock import hash_of
 from cstore.model.layout import IMAGES_INDEX, IMAGES_LOCK, LAYERS_INDEX, LAYERS_LOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cstore.index.index import Index
     from cstore.layer.entry import Entry
@@ -172,6 +172,20 @@ class Delta:
         """Files, directories and other entries that it writes."""
         return sum(step.entries if isinstance(step, PutTree) else not isinstance(step, Remove) for step in self.steps)
 
+    def placed_in(self, directory: str) -> Delta:
+        """Return the same steps as those of what holds the directory, to which the paths of this delta are relative."""
+        return Delta(tuple(_moved(step, lambda path: f"{directory}/{path}") for step in self.steps))
+
+    def part_in(self, directory: str) -> Delta:
+        """Return the steps below a directory, with paths relative to it."""
+        start = f"{directory}/"
+        return Delta(tuple(_moved(step, lambda path: path.removeprefix(start)) for step in self.steps if step.path.startswith(start)))
+
+    def part_outside(self, directories: Iterable[str]) -> Delta:
+        """Return the steps that are below none of these directories."""
+        starts = tuple(f"{directory}/" for directory in directories)
+        return Delta(tuple(step for step in self.steps if not step.path.startswith(starts)))
+
 
 def file_of(path: str, data: bytes) -> PutFile:
     """Return the step that puts a file with these bytes."""
@@ -182,6 +196,12 @@ def index_step(index: Index) -> ReplaceIndex:
     """Return the step that replaces an index of a store."""
     path, lock_path = (LAYERS_INDEX, LAYERS_LOCK) if index.name == "layers" else (IMAGES_INDEX, IMAGES_LOCK)
     return ReplaceIndex(path=path, lock_path=lock_path, data=index.data, lock=index.lock)
+
+
+def _moved(step: Step, moved: Callable[[str], str]) -> Step:
+    if isinstance(step, ReplaceIndex):
+        return evolve(step, path=moved(step.path), lock_path=moved(step.lock_path))
+    return evolve(step, path=moved(step.path))
 
 
 def _beside(step: Step) -> int:

@@ -12,6 +12,7 @@ from attrs import frozen
 from cstore.delta import Delta, PutDirectory, PutFile, PutSymlink, PutTree, Remove, ReplaceIndex, Step
 from cstore.errors import PublishError, StoreError
 from cstore.model.layout import CATALOG
+from cstore.publish.deleting import delete
 from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
 from cstore.publish.xattrs import set_xattrs
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.progress import Progress
     from cstore.publish.repository import Repository
 
-__all__ = ["Carried", "Carrier", "MovedOnError", "Target"]
+__all__ = ["Carried", "Carrier", "MovedOnError", "Target", "is_unspeakable"]
 
 _MOST_CATALOGS = 300
 
@@ -51,7 +52,7 @@ class Target:
 
     def placed(self, path: str) -> str:
         """Return where a path of the store is in the repository."""
-        return f"{self.path}/{path}"
+        return f"{self.path}/{path}" if self.path else path
 
     def check(self) -> None:
         """See that the way to the store leads through directories only: whatever else is in it would be replaced (spec C4).
@@ -61,7 +62,7 @@ class Target:
         """
         place = self.repository.published
         *above, _ = self.path.split("/")
-        for number, part in enumerate(self.path.split("/")):
+        for number, part in enumerate(filter(None, self.path.split("/"))):
             place = place / part
             try:
                 mode = place.lstat().st_mode
@@ -116,8 +117,13 @@ class Carrier:
             # Remains of a run that was killed, which no index names. One call cannot both remove a path and put it.
             self._clear(left, moment)
             moment = self._next(moment, 1)
-        streamed = 0
-        parts = list(self._parts(delta))
+        unspeakable = [step.path for step in delta if is_unspeakable(step) and os.path.lexists(self._target.root / step.path)]
+        if unspeakable:
+            self._take_away(unspeakable, moment)
+            moment = self._next(moment, 1)
+        rest = Delta(tuple(step for step in delta if not is_unspeakable(step)))
+        streamed = revisions = 0
+        parts = list(self._parts(rest)) if rest else []
         for number, part in enumerate(parts):
             streamed += self._ingest(part, moment)
             revisions = 1 + self._set_xattrs(part)
@@ -135,7 +141,15 @@ class Carrier:
         A call that reads a stream tells whose the transaction is, should it be killed.
         """
         with self._repository.ingest(base="/", removes=[self._target.placed(path) for path in paths]) as write:
-            self._stream(write, Delta(), moment)
+            above = paths[0].rpartition("/")[0]
+            self._stream(write, Delta((PutDirectory(path=above),) if above else ()), moment)
+
+    def _take_away(self, paths: Sequence[str], moment: Moment) -> None:
+        """Publish removals of paths that no call can name, as a transaction of their own (spec C26)."""
+        with self._repository.transaction(self._lease) as writable:
+            self._same(moment)
+            for path in paths:
+                delete(writable / self._target.placed(path))
 
     def _next(self, moment: Moment, revisions: int) -> Moment:
         """Return what is published after some revisions of our own.
@@ -232,6 +246,11 @@ class Carrier:
             place = self._target.root / step.path
             if not _is_done(step, self._target.root):
                 raise PublishError(f"{place}: expected what was just published, found something else")
+
+
+def is_unspeakable(step: Step) -> bool:
+    """Whether a step removes a path with a colon, which `cvmfs_server` takes for the end of one path (spec C24, C26)."""
+    return isinstance(step, Remove) and ":" in step.path
 
 
 def _is_catalog(step: Step) -> bool:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cstore.store import Store
 
-__all__ = ["CvmfsPlace", "parse_location"]
+__all__ = ["CvmfsPlace", "parse_hub_location", "parse_location"]
 
 T = TypeVar("T")
 
@@ -60,6 +60,8 @@ class CvmfsPlace:
     repository: Repository
     path: str = DEFAULT_PATH
     """Where in the repository the store is."""
+    stores: tuple[str, ...] = ("",)
+    """Where below the path the stores are that a delta changes; empty for just the path."""
     progress: Progress = silent
     wait: float = 0.0
     """Seconds to wait for somebody else's transaction."""
@@ -201,7 +203,8 @@ class CvmfsPlace:
             raise PublishError(f"{self.repository.name}: expected no revision named {self.tag} yet, found one")
 
     def _check_delta(self, delta: Delta) -> None:
-        refuse_unsound(delta, self.root)
+        for store in self.stores:
+            refuse_unsound(delta.part_in(store) if store else delta, self.root / store)
         trees = [step for step in delta if isinstance(step, PutTree)]
         if self.skips_reserved:
             refuse_links_to_reserved(trees)
@@ -223,8 +226,25 @@ def parse_location(text: str, site: Site) -> tuple[Repository, str]:
         StoreError: this machine publishes no such repository, or the path leads out of it, or has what CernVM-FS or its program would
             take for something else.
     """
+    repository, parts = _split_location(text, site)
+    return repository, "/".join(parts or [DEFAULT_PATH])
+
+
+def parse_hub_location(text: str, site: Site) -> tuple[Repository, str]:
+    """Split `cvmfs://REPOSITORY[/SUBDIRECTORY]`; without SUBDIRECTORY the path is empty.
+
+    Raises:
+        StoreError: as `parse_location`; or behind a gateway, which leases directories, none is given.
+    """
+    repository, parts = _split_location(text, site)
+    if not parts and repository.has_gateway:
+        raise StoreError(f"{text}: expected a SUBDIRECTORY, on which a gateway gives a lease, found none")
+    return repository, "/".join(parts)
+
+
+def _split_location(text: str, site: Site) -> tuple[Repository, list[str]]:
     name, _, path = text.removeprefix(SCHEME).partition("/")
-    parts = path.removesuffix("/").split("/") if path else [DEFAULT_PATH]
+    parts = path.removesuffix("/").split("/") if path else []
     if ".." in parts or "." in parts or "" in parts:
         raise StoreError(f"{text}: expected cvmfs://REPOSITORY or cvmfs://REPOSITORY/PATH, found another form")
     for part in parts:
@@ -232,7 +252,7 @@ def parse_location(text: str, site: Site) -> tuple[Repository, str]:
             raise StoreError(f"{text!r}: expected a PATH of letters, digits and ._+=@%-, found {part!r}")
         if is_reserved(part.encode()) or part.startswith(_WHITEOUT):
             raise StoreError(f"{text}: expected a PATH without names that CernVM-FS takes for its own, found {part}")
-    return Repository.parse(name, site), "/".join(parts)
+    return Repository.parse(name, site), parts
 
 
 def _explained(error: BusyError, repository: Repository) -> PublishError:

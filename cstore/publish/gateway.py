@@ -14,7 +14,8 @@ from attrs import evolve
 from cstore.delta import Delta, PutTree, Remove, Step, file_of
 from cstore.errors import PublishError
 from cstore.model.layout import CATALOG
-from cstore.publish.carrier import Carried, Carrier, Target
+from cstore.publish.carrier import Carried, Carrier, Target, is_unspeakable
+from cstore.publish.deleting import delete
 from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
 
@@ -60,8 +61,13 @@ class GatewayCarrier(Carrier):
         marked = Delta(tuple(_marked(step) for step in delta))
         puts = Delta(tuple(step for step in marked if not isinstance(step, Remove)))
         streamed = sum(self._put_part(part, moment) for part in self._parts(puts)) if puts else 0
-        for step in marked:
-            if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path):
+        there = [step for step in marked if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path)]
+        if unspeakable := [step.path for step in there if is_unspeakable(step)]:
+            with self._repository.transaction(self._lease) as writable:
+                for path in unspeakable:
+                    delete(writable / self._target.placed(path))
+        for step in there:
+            if not is_unspeakable(step):
                 self._repository.remove(self._target.placed(step.path))
         self.refresh()
         self._verify(marked)

@@ -1,0 +1,1 @@
+"""Hubs: what a repository offers beside its podman stores, to other readers."""

@@ -1,0 +1,101 @@
+"""Where everything in a hub lies: the one place that knows its paths (spec H1 to H5).
+
+All paths are relative to the hub, with `/` between their parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cstore.model.layout import CATALOG
+from cstore.model.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cstore.model.chain import ImageID
+    from cstore.model.digest import Digest
+    from cstore.model.remote import RemoteName
+
+__all__ = ["HubLayout", "catalogs", "flat_at", "layer_at", "layerfs_at", "target_from"]
+
+STORE = "podmanStore"
+"""The store of images for the usual platform."""
+LAYERS = ".layers"
+FLAT = ".flat"
+METADATA = ".metadata"
+OTHERS = ".multiarch"
+"""Below it, and below that of the metadata, are names of images for other platforms."""
+ABOUT = ".metadata/cstore.json"
+"""What a hub says of itself to cstore."""
+STATUS = "status.json"
+"""What was known when the newest revision was made, for whoever wants to know when an image appears."""
+LAYERFS = "layerfs"
+MANIFEST = "manifest.json"
+INDEX = "index.json"
+"""The image index through which the manifest was found."""
+USUAL = Platform("linux", "amd64")
+"""The platform whose images are in the store without a suffix, and have their names at the top."""
+
+
+class HubLayout:
+    """The paths of names and stores for one platform.
+
+    Args:
+        platform: for which the images are.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self._word = "" if USUAL.rank(platform) == 0 else _word(platform)
+
+    @property
+    def store(self) -> str:
+        """Where the podman store of the platform is."""
+        return f"{STORE}.{self._word.replace(':', '.')}" if self._word else STORE
+
+    def name(self, name: RemoteName) -> str:
+        """Where the public name of an image is: a symlink to its flat tree."""
+        return f"{OTHERS}/{self._word}/{name.public}" if self._word else name.public
+
+    def metadata(self, name: RemoteName) -> str:
+        """Where the metadata of a public name are, a directory."""
+        return f"{METADATA}/{self.name(name)}"
+
+
+def layer_at(digest: Digest) -> str:
+    """Where a layer is, by the digest of its blob, as the containerd snapshotter looks for it."""
+    return f"{LAYERS}/{digest.hex[:2]}/{digest.hex}"
+
+
+def layerfs_at(digest: Digest) -> str:
+    """Where the tree of a layer is, or a symlink to it."""
+    return f"{layer_at(digest)}/{LAYERFS}"
+
+
+def flat_at(image: ImageID) -> str:
+    """Where the flat tree of an image is."""
+    return f"{FLAT}/{image[:2]}/{image}"
+
+
+def target_from(path: str, to: str) -> str:
+    """Return the text of a relative symlink at one path that leads to another."""
+    return "../" * path.count("/") + to
+
+
+def catalogs(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the markers that make catalogs of the directories for layers, flat trees and metadata, where these paths are in them."""
+    found: set[str] = set()
+    for path in paths:
+        first, _, rest = path.partition("/")
+        if first in (LAYERS, FLAT):
+            found.update((f"{first}/{CATALOG}", f"{first}/{rest[:2]}/{CATALOG}"))
+        elif first == METADATA:
+            found.add(f"{first}/{CATALOG}")
+    return tuple(sorted(found))
+
+
+def _word(platform: Platform) -> str:
+    """Return what paths call a platform: its architecture, with a variant that is not the usual one."""
+    plain = Platform(platform.os, platform.architecture)
+    variant = "" if plain.rank(platform) == 0 else f":{platform.variant}"
+    return ("" if platform.os == USUAL.os else f"{platform.os}-") + platform.architecture + variant

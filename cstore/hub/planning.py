@@ -1,0 +1,181 @@
+"""From what a hub holds and what is to be offered to the steps that make it so. Nothing is written here, and no clock asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
+from cstore.errors import StoreError
+from cstore.hub.layout import ABOUT, INDEX, MANIFEST, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.model.offer import Offer
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from cstore.delta import Step
+    from cstore.hub.layout import HubLayout
+    from cstore.hub.reading import HubReading
+    from cstore.model.chain import ImageID
+    from cstore.model.digest import Digest
+    from cstore.model.remote import RemoteName
+
+__all__ = ["HubChange", "Offered", "plan_hub"]
+
+
+@frozen(kw_only=True)
+class Offered:
+    """An image as it is to be offered under a name."""
+
+    name: RemoteName
+    layout: HubLayout
+    """Of its platform."""
+    offers: frozenset[Offer]
+    image: ImageID
+    manifest: bytes = field(repr=False)
+    index: bytes | None = field(default=None, repr=False)
+    """The image index through which it was found."""
+    layers: tuple[tuple[Digest, str], ...] = ()
+    """The digest of each layer's blob, base first, with the path of its tree in a store of the hub; empty where it is to get its own."""
+
+
+@frozen(kw_only=True)
+class HubChange:
+    """What is to become of a hub, beside its stores."""
+
+    offered: Sequence[Offered] = ()
+    removed: Sequence[tuple[str, str]] = ()
+    """Paths of names that go, and of their metadata."""
+    flats: Mapping[ImageID, Callable[[str], PutTree]] = field(factory=dict)
+    """What makes the flat trees that may be lacking, given their path."""
+    trees: Mapping[Digest, Callable[[str], PutTree]] = field(factory=dict)
+    """The same for layers that have no tree in a store."""
+    doomed: Mapping[Digest, str] = field(factory=dict)
+    """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
+    today: dt.date
+    grace: dt.timedelta
+    """How long readers may still use what is retired, in whole days."""
+    has_catalogs: bool
+    """Whether directories become catalogs by markers in them."""
+    status: bytes | None = field(default=None, repr=False)
+    """What is told beside the store, if anything changes."""
+
+
+def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> Delta:
+    """Return the smallest delta after which all is offered; an empty one if it is already.
+
+    Names move at once. A flat tree to which no name leads any more is retired as of today, and removed when the grace is over.
+
+    Args:
+        reading: what is there.
+        change: what is wanted.
+        also: whether something else changes in the same revision, so that the status is told even if nothing does here.
+
+    Raises:
+        StoreError: something else than a symlink is where a name is to be, or what the hub says of itself is damaged.
+    """
+    plan = _Plan(reading, change)
+    coming = [*plan.trees(), *plan.layer_links(), *plan.names(), *plan.documents()]
+    leaving = [*plan.removed_names(), *plan.doomed_layers()]
+    retired, outdated = plan.retired()
+    leaving += [Remove(path=path) for path in outdated]
+    about = reading.about()
+    if retired != about.retired:
+        coming.append(file_of(ABOUT, about.with_retired(retired).to_bytes()))
+    if change.status is not None and (coming or leaving or also):
+        coming.append(file_of(STATUS, change.status))
+    return Delta((*leaving, *plan.catalogs(coming), *coming))
+
+
+class _Plan:
+    """What is found out in the course of planning."""
+
+    def __init__(self, reading: HubReading, change: HubChange) -> None:
+        self._reading = reading
+        self._change = change
+
+    def trees(self) -> Iterator[Step]:
+        """Yield the flat trees that are lacking, and those of layers that are in no store."""
+        made: set[str] = set()
+        for offered in self._change.offered:
+            path = flat_at(offered.image)
+            if Offer.FLAT in offered.offers and path not in made and self._reading.found(path) != "a directory":
+                made.add(path)
+                yield self._change.flats[offered.image](path)
+            for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
+                path = layer_at(digest)
+                if not tree and path not in made and not self._reading.has_layer(digest):
+                    made.add(path)
+                    yield self._change.trees[digest](path)
+
+    def layer_links(self) -> Iterator[Step]:
+        """Yield the symlinks by which the snapshotter finds layers of a store."""
+        made: set[str] = set()
+        for offered in self._change.offered:
+            for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
+                path = layerfs_at(digest)
+                if tree and path not in made and (digest in self._change.doomed or not self._reading.has_layer(digest)):
+                    made.add(path)
+                    yield PutSymlink(path=path, target=target_from(path, tree))
+
+    def names(self) -> Iterator[Step]:
+        """Yield the public names that do not lead to their images yet."""
+        for offered in self._change.offered:
+            path = offered.layout.name(offered.name)
+            if Offer.FLAT in offered.offers and self._reading.flat_of(path) != offered.image:
+                self._see_room_for(path)
+                yield PutSymlink(path=path, target=target_from(path, flat_at(offered.image)))
+
+    def _see_room_for(self, path: str) -> None:
+        """See that a name puts nothing else aside: an ingest would replace whatever is there (spec C4)."""
+        there = self._reading.found(path)
+        if there not in ("nothing", "a symlink"):
+            raise StoreError(f"{self._reading.root}/{path}: expected a symlink or nothing at a public name, found {there}")
+        above = path.rpartition("/")[0]
+        while above:
+            there = self._reading.found(above)
+            if there not in ("nothing", "a directory"):
+                raise StoreError(f"{self._reading.root}/{above}: expected a directory on the way to a public name, found {there}")
+            above = above.rpartition("/")[0]
+
+    def documents(self) -> Iterator[Step]:
+        """Yield the manifests that are not there yet."""
+        for offered in self._change.offered:
+            if Offer.METADATA not in offered.offers:
+                continue
+            directory = offered.layout.metadata(offered.name)
+            for name, data in ((INDEX, offered.index), (MANIFEST, offered.manifest)):
+                path = f"{directory}/{name}"
+                if data is not None and not self._reading.holds(path, data):
+                    yield file_of(path, data)
+
+    def removed_names(self) -> Iterator[Step]:
+        for paths in self._change.removed:
+            yield from (Remove(path=path) for path in paths if self._reading.found(path) != "nothing")
+
+    def doomed_layers(self) -> Iterator[Step]:
+        """Yield the removals of symlinks that lead to trees which go, unless they are to lead to others."""
+        kept = {digest for offered in self._change.offered if Offer.LAYERS in offered.offers for digest, tree in offered.layers if tree}
+        for digest, tree in self._change.doomed.items():
+            path = layerfs_at(digest)
+            if digest not in kept and self._reading.target(path) == target_from(path, tree):
+                yield Remove(path=layer_at(digest))
+
+    def retired(self) -> tuple[dict[str, dt.date], list[str]]:
+        """Return the flat trees that are retired afterwards, and those that are to go."""
+        leading = self._reading.names()
+        leading.update({o.layout.name(o.name): o.image for o in self._change.offered if Offer.FLAT in o.offers})
+        for path, _ in self._change.removed:
+            leading.pop(path, None)
+        unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
+        before = self._reading.about().retired
+        since = {path: before.get(path, self._change.today) for path in sorted(unused)}
+        outdated = [path for path, day in since.items() if path in before and self._change.today - day >= self._change.grace]
+        return {path: day for path, day in since.items() if path not in outdated}, outdated
+
+    def catalogs(self, coming: Sequence[Step]) -> Iterator[Step]:
+        if self._change.has_catalogs:
+            markers = catalogs(step.path for step in coming)
+            yield from (file_of(path, b"") for path in markers if self._reading.found(path) == "nothing")

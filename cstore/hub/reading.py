@@ -1,0 +1,188 @@
+"""A hub as it is: what its names lead to, and what lies beside its stores."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from cstore.errors import FormatError, StoreError
+from cstore.files import UnreadableError
+from cstore.hub.about import HubAbout
+from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STORE, layerfs_at
+from cstore.index.gojson import decode
+from cstore.model.chain import ImageID, parse_image_id
+from cstore.model.digest import Digest
+from cstore.origin import opened, read, room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cstore.files import Directory
+
+__all__ = ["HubReading"]
+
+_LARGEST_DOCUMENT = 8 << 20
+_LARGEST_ABOUT = 64 << 20
+_DEEPEST = 24
+"""Directories of a name, of which a registry allows 255 characters."""
+_FLAT = re.compile(rf"{re.escape(FLAT)}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
+
+
+class HubReading:
+    """What is in a hub; each question is answered by what is there now.
+
+    No symlink is followed out of the repository, only regular files are read, and none without end (spec P26).
+
+    Args:
+        root: the hub's directory; there may be nothing in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def about(self) -> HubAbout:
+        """Return what the hub says of itself.
+
+        Raises:
+            FormatError: that is damaged.
+            StoreError: it cannot be read.
+        """
+        data = self._read(ABOUT, _LARGEST_ABOUT)
+        return HubAbout() if data is None else HubAbout.from_dict(decode(data, ABOUT))
+
+    def found(self, path: str) -> str:
+        """Return what is at a path, as in `a directory` or `nothing`."""
+        above, _, name = path.rpartition("/")
+        with room(self.root, above) as here:
+            return here.found(name) if here is not None else "nothing"
+
+    def target(self, path: str) -> str | None:
+        """Return the text of a symlink; None where there is none."""
+        above, _, name = path.rpartition("/")
+        with room(self.root, above) as here:
+            return here.target(name) if here is not None else None
+
+    def leads_to_directory(self, path: str) -> bool:
+        """Whether a directory is at a path, or a symlink that leads to one of the repository."""
+        with room(self.root, path) as here:
+            return here is not None
+
+    def flat_of(self, path: str) -> ImageID | None:
+        """Return the image to whose flat tree the symlink at a path leads; None where it leads elsewhere, or there is none."""
+        target = self.target(path)
+        return _flat_image(path, target) if target is not None else None
+
+    def digest_of(self, metadata: str) -> Digest | None:
+        """Return the digest under which a registry had the image that is described in a directory of metadata.
+
+        That is the digest of the image index through which it was found, if one is there that lists its manifest, or else the manifest's.
+        """
+        manifest = self.manifest_of(metadata)
+        if manifest is None:
+            return None
+        index = self._read(f"{metadata}/{INDEX}", _LARGEST_DOCUMENT)
+        own = Digest.of(manifest)
+        return Digest.of(index) if index is not None and str(own).encode() in index else own
+
+    def manifest_of(self, metadata: str) -> bytes | None:
+        """Return the manifest in a directory of metadata; None where there is none that can be read."""
+        try:
+            return self._read(f"{metadata}/{MANIFEST}", _LARGEST_DOCUMENT)
+        except StoreError:
+            return None
+
+    def holds(self, path: str, data: bytes) -> bool:
+        """Whether just these bytes are in the file at a path."""
+        try:
+            return self._read(path, max(len(data), 1)) == data
+        except StoreError:
+            return False
+
+    def has_layer(self, digest: Digest) -> bool:
+        """Whether the snapshotter finds a tree for a layer."""
+        return self.leads_to_directory(layerfs_at(digest))
+
+    def flats(self) -> list[ImageID]:
+        """Return the images of which there is a flat tree."""
+        with opened(self.root) as top:
+            return [ImageID(name) for _, name in _two_levels(top, FLAT) if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
+
+    def layer_trees(self) -> list[str]:
+        """Return the digests, in hexadecimal, of layers whose tree is no symlink into a store."""
+        found = []
+        with opened(self.root) as top:
+            for shard, name in _two_levels(top, LAYERS):
+                with top.along(f"{LAYERS}/{shard}/{name}") as here:
+                    if here is not None and here.found(LAYERFS) == "a directory":
+                        found.append(name)
+        return found
+
+    def names(self) -> dict[str, ImageID]:
+        """Return the paths of all public names that lead to a flat tree, each with its image."""
+        found: dict[str, ImageID] = {}
+        with opened(self.root) as top:
+            for name, is_directory in top.entries().items():
+                if is_directory and (name == OTHERS or not name.startswith((".", STORE))):
+                    for path, target in _symlinks(top, name):
+                        if (image := _flat_image(path, target)) is not None:
+                            found[path] = image
+        return found
+
+    def described(self) -> list[str]:
+        """Return the paths of all public names of which there are metadata."""
+        start = f"{METADATA}/"
+        found = []
+        with opened(self.root) as top:
+            for directory in _directories(top, METADATA):
+                with top.along(directory) as here:
+                    if here is not None and here.found(MANIFEST) == "a file":
+                        found.append(directory.removeprefix(start))
+        return found
+
+    def stores(self) -> list[str]:
+        """Return the paths of the podman stores, of all platforms."""
+        with opened(self.root) as top:
+            return [
+                name for name, is_directory in top.entries().items() if is_directory and (name == STORE or name.startswith(f"{STORE}."))
+            ]
+
+    def _read(self, path: str, most: int) -> bytes | None:
+        try:
+            return read(self.root, path, most)
+        except UnreadableError as error:
+            raise FormatError(f"{self.root}/{path}", f"expected a readable file, found {error}") from None
+
+
+def _flat_image(path: str, target: str) -> ImageID | None:
+    found = _FLAT.fullmatch(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
+    return parse_image_id(found[2]) if found else None
+
+
+def _two_levels(top: Directory, first: str) -> Iterator[tuple[str, str]]:
+    with top.along(first) as rooms:
+        for shard, is_directory in rooms.entries().items() if rooms is not None else ():
+            with top.along(f"{first}/{shard}") as here:
+                if is_directory and here is not None:
+                    yield from ((shard, name) for name, is_tree in here.entries().items() if is_tree)
+
+
+def _directories(top: Directory, first: str) -> Iterator[str]:
+    """Yield a directory and all below it, of those that a name can have."""
+    waiting = [first]
+    while waiting:
+        path = waiting.pop()
+        yield path
+        with top.along(path) as here:
+            if here is not None and path.count("/") < _DEEPEST:
+                waiting += [f"{path}/{name}" for name, is_directory in here.entries().items() if is_directory]
+
+
+def _symlinks(top: Directory, first: str) -> Iterator[tuple[str, str]]:
+    for path in _directories(top, first):
+        with top.along(path) as here:
+            for name, is_directory in here.entries().items() if here is not None else ():
+                target = None if is_directory or here is None else here.target(name)
+                if target is not None:
+                    yield f"{path}/{name}", target

@@ -1,0 +1,181 @@
+"""Hubs: directories, or repositories of CernVM-FS, that hold podman stores and what is offered beside them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import evolve, field, frozen
+
+from cstore.delta import Delta, Remove
+from cstore.errors import StoreError
+from cstore.location import SCHEME, place_of
+from cstore.progress import Progress, silent
+from cstore.publish.directory import apply, check_space, is_interrupted, writing
+from cstore.publish.place import DirectoryPlace, Place, Published
+from cstore.verification.touched import refuse_unsound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from cstore.publish.cvmfs import CvmfsPlace
+    from cstore.publish.repository import Site
+
+__all__ = ["CvmfsHub", "DirectoryHub", "Hub", "find_hub"]
+
+
+class Hub(Protocol):
+    """Where a hub is, or is to be. Paths of its deltas are relative to it; those of its stores are among them."""
+
+    @property
+    def root(self) -> Path:
+        """Where it can be read."""
+        ...
+
+    @property
+    def has_catalogs(self) -> bool:
+        """Whether directories of it become catalogs by markers in them."""
+        ...
+
+    def store(self, path: str) -> Place:
+        """Return the place of one of its stores, by its path below the hub."""
+        ...
+
+    def check(self, delta: Delta, stores: Sequence[str]) -> None:
+        """See that nothing is in the way of a delta, as far as that can be known without writing.
+
+        Raises:
+            StoreError: something is.
+        """
+        ...
+
+    def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
+        """Carry out what `plan` returns.
+
+        In CernVM-FS that is one revision (spec H8). In a directory what leaves the hub goes first, then each store changes as a whole,
+        and what comes beside them is last, so that readers find everything that is named at any time.
+
+        Args:
+            plan: reads the hub and plans; it is called again whenever the hub may have changed since.
+            stores: the paths of all stores that the delta may change.
+
+        Raises:
+            PublishError: it could not be published.
+            StoreError: whatever `plan` raises.
+        """
+        ...
+
+
+@frozen
+class DirectoryHub:
+    """A plain directory that stands for a repository."""
+
+    root: Path
+    progress: Progress = silent
+
+    @property
+    def has_catalogs(self) -> bool:
+        """No: there are no catalogs."""
+        return False
+
+    def store(self, path: str) -> Place:
+        """Return the place of one of its stores."""
+        return DirectoryPlace(self.root / path, self.progress)
+
+    def check(self, delta: Delta, stores: Sequence[str]) -> None:
+        """See that there is room for a delta, and that it would not stop every reader of a store.
+
+        Raises:
+            PublishError: there is none, or it would.
+        """
+        for store in stores:
+            refuse_unsound(delta.part_in(store), self.root / store)
+        check_space(delta, self.root)
+
+    def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
+        """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first."""
+        roots = [self.root, *(self.root / store for store in stores)]
+        for root in roots:
+            if is_interrupted(root):
+                with writing(root, self.progress):
+                    pass
+        delta = plan()
+        if not delta:
+            return Published(delta=delta)
+        self.check(delta, stores)
+        with ExitStack() as held:
+            for root in roots:
+                held.enter_context(writing(root, self.progress))
+            delta = plan()
+            for root, part in self._parts(delta, stores):
+                apply(part, root, self.progress)
+        return Published(delta=delta)
+
+    def _parts(self, delta: Delta, stores: Sequence[str]) -> list[tuple[Path, Delta]]:
+        beside = delta.part_outside(stores)
+        leaving = Delta(tuple(step for step in beside if isinstance(step, Remove)))
+        coming = Delta(tuple(step for step in beside if not isinstance(step, Remove)))
+        return [(self.root, leaving), *((self.root / store, delta.part_in(store)) for store in stores), (self.root, coming)]
+
+
+@frozen
+class CvmfsHub:
+    """A repository of CernVM-FS, or a directory in one."""
+
+    place: CvmfsPlace = field()
+    """The place of the hub itself, with what was asked about revisions."""
+
+    @property
+    def root(self) -> Path:
+        """The hub as it is published now."""
+        return self.place.root
+
+    @property
+    def has_catalogs(self) -> bool:
+        """Yes."""
+        return True
+
+    def store(self, path: str) -> Place:
+        """Return the place of one of its stores."""
+        return evolve(self.place, path=self._placed(path))
+
+    def check(self, delta: Delta, stores: Sequence[str]) -> None:
+        """See that nothing is in the way of a delta.
+
+        Raises:
+            StoreError: the way to the hub leads through something else than directories.
+            PublishError: something could not be published, or the revision cannot get its name.
+        """
+        evolve(self.place, stores=tuple(stores)).check(delta)
+
+    def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
+        """Publish what `plan` returns in one revision."""
+        return evolve(self.place, stores=tuple(stores)).publish(plan)
+
+    def _placed(self, path: str) -> str:
+        return f"{self.place.path}/{path}" if self.place.path else path
+
+
+def find_hub(location: str, progress: Progress = silent, site: Site | None = None) -> Hub:
+    """Return the hub that a location means: a directory, or `cvmfs://REPOSITORY[/SUBDIRECTORY]`.
+
+    Args:
+        location: the text.
+        progress: is told of trees that are written.
+        site: where the publisher's CernVM-FS keeps things; None takes the usual places.
+
+    Raises:
+        StoreError: this machine publishes no such repository, there is no such directory, or the location has another scheme.
+    """
+    if location.startswith(SCHEME):
+        # A plain directory needs nothing of all that, which takes its time.
+        from cstore.publish.cvmfs import CvmfsPlace, parse_hub_location  # noqa: PLC0415
+        from cstore.publish.repository import Site  # noqa: PLC0415
+
+        repository, path = parse_hub_location(location, site or Site())
+        return CvmfsHub(CvmfsPlace(repository=repository, path=path, progress=progress))
+    root = place_of(location)
+    if not root.is_dir():
+        raise StoreError(f"{root}: expected a directory for a hub, found {'something else' if root.exists() else 'nothing'}")
+    return DirectoryHub(root, progress)
