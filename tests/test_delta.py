@@ -58,3 +58,21 @@ def test_an_empty_delta() -> None:
 def test_bytes_are_not_printed() -> None:
     assert repr(INDEX) == "ReplaceIndex(path='c', lock_path='d')"
     assert repr(FILE) == "PutFile(path='a', size=5)"
+
+
+def test_a_delta_is_moved_into_a_directory_and_taken_out_of_it_again() -> None:
+    index = ReplaceIndex(path="overlay-images/images.json", lock_path="overlay-images/images.lock", data=b"[]\n", lock=b"")
+    inner = Delta((file_of("cstore.json", b"1"), PutSymlink(path="a", target="../b"), index))
+    outer = Delta((file_of("stores/status.json", b"2"), *inner.placed_in("stores/one"), Remove(path="stores/one-more")))
+    assert [step.path for step in outer] == [
+        "stores/status.json",
+        "stores/one/cstore.json",
+        "stores/one/a",
+        "stores/one/overlay-images/images.json",
+        "stores/one-more",
+    ]
+    (moved,) = [step for step in outer if isinstance(step, ReplaceIndex)]
+    assert moved.lock_path == "stores/one/overlay-images/images.lock"
+    assert outer.part_in("stores/one") == inner
+    assert [step.path for step in outer.part_outside(["stores/one"])] == ["stores/status.json", "stores/one-more"]
+    assert outer.part_outside([]) == outer

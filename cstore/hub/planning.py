@@ -54,7 +54,8 @@ class HubChange:
     """The same for layers that have no tree in a store."""
     doomed: Mapping[Digest, str] = field(factory=dict)
     """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
-    today: dt.date
+    day: dt.date
+    """Of today."""
     grace: dt.timedelta
     """How long readers may still use what is retired, in whole days."""
     has_catalogs: bool
@@ -171,8 +172,8 @@ class _Plan:
             leading.pop(path, None)
         unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
         before = self._reading.about().retired
-        since = {path: before.get(path, self._change.today) for path in sorted(unused)}
-        outdated = [path for path, day in since.items() if path in before and self._change.today - day >= self._change.grace]
+        since = {path: before.get(path, self._change.day) for path in sorted(unused)}
+        outdated = [path for path, day in since.items() if path in before and self._change.day - day >= self._change.grace]
         return {path: day for path, day in since.items() if path not in outdated}, outdated
 
     def catalogs(self, coming: Sequence[Step]) -> Iterator[Step]:

@@ -9,9 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
-
-from cstore.delta import Delta, PutTree
+from cstore.delta import PutTree
 from cstore.errors import PublishError, SourceError, StoreError
 from cstore.model.about import About
 from cstore.model.platform import Platform
@@ -20,56 +18,22 @@ from cstore.planning import Add, Change, Drop, Tag, plan
 from cstore.progress import silent
 from cstore.publish.find import find_place
 from cstore.publish.place import Place, Published
+from cstore.publish.receipt import Receipt
 from cstore.publish.views import refuse_place_of_view
 from cstore.store import Store
 from cstore.views import refuse_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from cstore.delta import Delta
+    from cstore.model.chain import LayerID
     from cstore.model.layout import Form
     from cstore.progress import Progress
-    from cstore.source.fetch import Fetcher
+    from cstore.source.fetch import FetchedLayer, Fetcher
     from cstore.source.image import SourceImage
 
 __all__ = ["Batch", "Receipt", "publishing"]
-
-
-@frozen(kw_only=True)
-class Receipt:
-    """What was published."""
-
-    delta: Delta = field(repr=False)
-    names: tuple[str, ...]
-    """Under which names images were added or tagged, in order."""
-    images: int
-    """Images that were to be added."""
-    layers: int
-    """New layers."""
-    known_layers: int
-    """Layers of these images that were there already, and stay as they are."""
-    entries: int
-    """Entries written."""
-    bytes_written: int
-    owners: str
-    """Whose the files are."""
-    devices_left_out: tuple[str, ...]
-    """Devices that only root could have made."""
-    xattrs_left_out: int
-    """Extended attributes that the place does not keep, that only root can set, or that would tell overlay or SELinux something."""
-    expanding_symlinks: tuple[str, ...]
-    """Symlinks with `$(` in their text, which CernVM-FS clients expand."""
-    seconds: float
-    """From the first look at the store to the end."""
-    revision: int | None = None
-    """The revision of the repository; None in a plain directory, or where there was nothing to do.
-
-    Behind a gateway, where others publish at the same time, it is the first that is known to hold the change.
-    """
-    root_hash: str | None = None
-    """The root hash of that revision; None also where somebody else has published since, so that it is not told any more."""
-    bytes_streamed: int = 0
-    """Of the tar that was streamed into the repository."""
 
 
 class Batch:
@@ -131,8 +95,34 @@ class Batch:
         names = wanted or tuple(Reference.parse(given) for given in image.names)
         if not names:
             raise SourceError(f"{source}: expected a name for the image, found none in the source; give it one")
-        self._changes.append(Add(image=image, names=names))
+        self.take(image, names)
         return tuple(map(str, names))
+
+    def take(self, image: SourceImage, names: Sequence[Reference]) -> None:
+        """Have an image of a source that the caller has opened, and closes, in the store under these names."""
+        self._changes.append(Add(image=image, names=tuple(names)))
+
+    def verify(self, image: SourceImage) -> None:
+        """Read the layers of an image that the store lacks, before it is taken or not.
+
+        Raises:
+            ContentError: one is not what manifest and config promise, is damaged, or holds what no tree can.
+            SourceError: the source lacks a blob.
+        """
+        self._fetch([image], self._read(makes=True))
+
+    def read(self) -> Store:
+        """Return the store as it is now; a new one where there is none and an image is taken.
+
+        Raises:
+            StoreError: there is none, or something else.
+        """
+        return self._read()
+
+    @property
+    def layers(self) -> Mapping[LayerID, FetchedLayer]:
+        """The layers that were read, since the store lacks them or did."""
+        return self._fetcher.layers
 
     def tag(self, name: str, new_name: str) -> None:
         """Give another name to an image; whichever image has that name now loses it.
@@ -220,17 +210,17 @@ class Batch:
         with suppress(OSError):
             self._opened.close()
 
-    def _read(self) -> Store:
+    def _read(self, *, makes: bool = False) -> Store:
         """Return the store as it is now; one that has not changed since it was read is not read again."""
         if self._store is None or not self._place.is_current(self._store):
-            self._store = self._opened_store()
+            self._store = self._opened_store(makes=makes or any(isinstance(change, Add) for change in self._changes))
         else:
             self._store = self._store.looked_at_anew()
         return self._store
 
-    def _opened_store(self) -> Store:
+    def _opened_store(self, *, makes: bool) -> Store:
         root = self._place.root
-        if any(isinstance(change, Add) for change in self._changes) and self._place.is_vacant():
+        if makes and self._place.is_vacant():
             refuse_place_of_view(root)
             return Store.new(root, About(form=self._form or self._place.form))
         store = Store.open(root)
