@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
-from cstore.errors import FormatError, StoreError
+from cstore.errors import FormatError, SourceError, StoreError
 from cstore.model.digest import found
 from cstore.model.tag_pattern import TagPattern
 from cstore.progress import silent
@@ -34,7 +34,7 @@ class TagLister(Protocol):
         """Return all tags of a repository.
 
         Args:
-            name: its registry and repository; the tag is empty.
+            name: one of its names; the tag says nothing.
 
         Raises:
             StoreError: the list could not be read to its end.
@@ -61,6 +61,8 @@ class Failure:
 
     wish: Wish
     error: str
+    is_ignored: bool = False
+    """Whether its wishlist says that such errors are told only."""
 
 
 @frozen(kw_only=True)
@@ -105,15 +107,15 @@ def expand(
         offers: of wishes that name none.
         unread: what is wrong with other wishlists.
     """
-    wishes = [wish for wishlist in wishlists for wish in wishlist.wishes]
-    lists = _lists(wishes, tags)
+    wishes = [(wishlist, wish) for wishlist in wishlists for wish in wishlist.wishes]
+    lists = _lists((wish for _, wish in wishes), tags)
     wanted: dict[tuple[str, Platform], Wanted] = {}
     failures: list[Failure] = []
     unmatched: list[Wish] = []
-    for wish in wishes:
+    for wishlist, wish in wishes:
         listed = lists[_repository(wish.name)] if wish.needs_tags else None
         if isinstance(listed, str):
-            failures.append(Failure(wish=wish, error=listed))
+            failures.append(Failure(wish=wish, error=listed, is_ignored=wishlist.ignores(wish.name.public)))
             continue
         names = [wish.name] if listed is None else [wish.name.tagged(tag) for tag in wish.choose(listed)]
         if not names:
@@ -125,13 +127,13 @@ def expand(
                 try:
                     wanted[key] = _united(wanted[key], image) if key in wanted else image
                 except FormatError as error:
-                    failures.append(Failure(wish=wish, error=str(error)))
+                    failures.append(Failure(wish=wish, error=str(error), is_ignored=wishlist.ignores(name.public)))
     ordered = sorted(wanted.values(), key=lambda image: (image.name.public, str(image.platform)))
     return Expansion(wanted=tuple(ordered), failures=tuple(failures), unmatched=tuple(unmatched), unread=tuple(unread))
 
 
 def _repository(name: RemoteName) -> RemoteName:
-    return name.tagged("")
+    return name.tagged("latest")
 
 
 def _lists(wishes: Iterable[Wish], tags: TagLister) -> dict[RemoteName, tuple[str, ...] | str]:
@@ -144,7 +146,7 @@ def _lists(wishes: Iterable[Wish], tags: TagLister) -> dict[RemoteName, tuple[st
             except StoreError as error:
                 return str(error)
 
-        return Work("listing the tags of", str(repository), 0, run)
+        return Work("listing the tags of", f"{repository.registry}/{repository.repository}", 0, run)
 
     repositories = list(dict.fromkeys(_repository(wish.name) for wish in wishes if wish.needs_tags))
     return dict(zip(repositories, abreast([work(repository) for repository in repositories], AT_ONCE, silent), strict=True))
@@ -152,11 +154,12 @@ def _lists(wishes: Iterable[Wish], tags: TagLister) -> dict[RemoteName, tuple[st
 
 def _sound(repository: RemoteName, tags: tuple[str, ...]) -> tuple[str, ...]:
     """Return the tags of a list in order, each once; an empty list, or one with what is no tag, tells nothing."""
+    at = f"docker://{repository.registry}/{repository.repository}"
     if not tags:
-        raise StoreError(f"{repository}: expected a list of tags, found no tags")
+        raise SourceError(f"{at}: expected a list of tags, found no tags")
     for tag in tags:
         if not TagPattern.is_tag(tag):
-            raise StoreError(f"{repository}: expected a list of tags, found {found(tag)} in it")
+            raise SourceError(f"{at}: expected a list of tags, found {found(tag)} in it")
     return tuple(sorted(set(tags)))
 
 

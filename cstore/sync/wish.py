@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from cstore.model.platform import Platform
     from cstore.model.version_range import VersionRange
 
-__all__ = ["ALL_TAGS", "Wish", "parse_wished"]
+__all__ = ["ALL_TAGS", "Wish", "parse_wished", "place_parts"]
 
 ALL_TAGS = "*"
 _WEB = re.compile(r"https?://")
 _HOST = re.compile(r"[.:]|^localhost$")
+_PLACE = re.compile(r"(.*):([0-9]+):([0-9]+)", re.DOTALL)
 
 
 @frozen(kw_only=True)
@@ -100,3 +101,9 @@ def parse_wished(text: str, *, is_filtered: bool) -> RemoteName:
         raise FormatError("", f"expected a tag with * or a digest, found both in {found(text)}")
     pattern = TagPattern.parse(tag, "")
     return RemoteName.parse(head, "").tagged(pattern.text)
+
+
+def place_parts(place: str) -> tuple[str, int, int]:
+    """Return file, line and column of `FILE:LINE:COLUMN`; both numbers are 0 where it is only a file."""
+    match = _PLACE.fullmatch(place)
+    return (match[1], int(match[2]), int(match[3])) if match else (place, 0, 0)

@@ -36,25 +36,28 @@ _COUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 T = TypeVar("T")
 
 
-class WishlistError(FormatError):
-    """What is wrong with a wishlist: all of it that can be told at once.
-
-    Args:
-        problems: `FILE:LINE:COLUMN: expected …, found …` each.
-    """
-
-    def __init__(self, *problems: str) -> None:
-        self.problems = tuple(printable(problem) for problem in problems)
-        super().__init__("", "\n".join(self.problems))
-
-
 @frozen
 class Remark:
-    """What keeps nobody from reading a wishlist, but is hardly meant."""
+    """Something to say of a place in a wishlist: what was expected there, and what was found."""
 
-    place: str
+    place: str = field(converter=printable)
     """`FILE:LINE:COLUMN`."""
     said: str = field(converter=printable)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.said}"
+
+
+class WishlistError(FormatError):
+    """What is wrong with a wishlist: all of it that can be told at once, a line each.
+
+    Args:
+        problems: in the order of their places.
+    """
+
+    def __init__(self, *problems: Remark) -> None:
+        super().__init__("", "\n".join(map(str, problems)))
+        self.problems = problems
 
 
 @frozen(kw_only=True)
@@ -102,7 +105,7 @@ def read_wishlists(paths: Iterable[Path]) -> tuple[tuple[Wishlist, ...], tuple[s
         try:
             wishlists.append(read_wishlist(path))
         except WishlistError as error:
-            problems += error.problems
+            problems += map(str, error.problems)
         except StoreError as error:
             problems.append(str(error))
     return tuple(wishlists), tuple(problems)
@@ -122,7 +125,7 @@ def parse_wishlist(data: bytes, at: str) -> Wishlist:
     reading = _Reading(at, list(document.problems))
     wishlist = reading.wishlist(document.value) if document.value is not None else None
     if wishlist is None or reading.problems:
-        raise WishlistError(*(f"{reading.at(problem.place)}: {problem.said}" for problem in sorted(reading.problems)))
+        raise WishlistError(*(Remark(reading.at(problem.place), problem.said) for problem in sorted(reading.problems)))
     return wishlist
 
 

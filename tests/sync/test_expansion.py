@@ -29,10 +29,12 @@ class Lists:
     asked: list[str] = field(factory=list)
 
     def tags(self, name: RemoteName) -> tuple[str, ...]:
-        self.asked.append(str(name))
-        found = self.lists.get(f"{name.registry}/{name.repository}")
+        repository = f"{name.registry}/{name.repository}"
+        assert name.reference.repository == repository
+        self.asked.append(repository)
+        found = self.lists.get(repository)
         if found is None:
-            raise SourceError(f"{name}: expected a list of tags, found status 503")
+            raise SourceError(f"docker://{repository}: expected a list of tags, found status 503")
         return found
 
 
@@ -71,7 +73,7 @@ def test_each_repository_is_asked_once_and_only_for_patterns() -> None:
     """Spec U12."""
     lists = Lists(LISTS)
     expanded("a.org/b:1*", "a.org/b:l*", "a.org/b:x", f"a.org/c@{ONE}", "{image: a.org/b, newest: 1}", lists=lists)
-    assert lists.asked == ["docker://a.org/b"]
+    assert lists.asked == ["a.org/b"]
 
 
 def test_each_platform_is_an_image_of_its_own() -> None:
@@ -162,6 +164,14 @@ def test_several_lists_are_asked_for_at_once() -> None:
 
     found = expanded(*(f"a{number}.org/r{number}:*" for number in range(AT_ONCE * 2)), lists=Slow())  # type: ignore[arg-type]
     assert names(found) == sorted(f"a{number}.org/r{number}:r{number}" for number in range(AT_ONCE * 2))
+
+
+def test_an_error_is_ignored_where_the_wishlist_says_so() -> None:
+    """Spec U10."""
+    data = b"version: 1\ninput: ['a.org/down:*', 'a.org/empty:*']\nignoreErrors: ['a.org/d*']"
+    found = expand([parse_wishlist(data, "w")], Lists(LISTS), platform=AMD64, offers=ALL_OFFERS)
+    assert [(failure.wish.text, failure.is_ignored) for failure in found.failures] == [("a.org/down:*", True), ("a.org/empty:*", False)]
+    assert found.protects("a.org/down:1")
 
 
 def test_another_error_is_raised() -> None:

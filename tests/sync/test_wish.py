@@ -5,7 +5,7 @@ import pytest
 from cstore.errors import FormatError
 from cstore.model.tag_pattern import TagPattern
 from cstore.model.version_range import VersionRange
-from cstore.sync.wish import Wish, parse_wished
+from cstore.sync.wish import Wish, parse_wished, place_parts
 
 SHA = "sha256:" + "ab" * 32
 
@@ -102,3 +102,10 @@ def test_one_tag_or_digest_needs_no_list() -> None:
     assert not pinned.needs_tags
     assert pinned.takes("v1")
     assert not pinned.takes("v2")
+
+
+@pytest.mark.parametrize(
+    ("place", "parts"), [("w:1:2", ("w", 1, 2)), ("a:b:10:20", ("a:b", 10, 20)), ("w", ("w", 0, 0)), ("a\nb:1:2", ("a\nb", 1, 2))]
+)
+def test_a_place_has_parts(place: str, parts: tuple[str, int, int]) -> None:
+    assert place_parts(place) == parts

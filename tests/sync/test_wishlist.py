@@ -87,8 +87,8 @@ def test_entries_may_have_filters_platforms_and_forms() -> None:
 def problems(data: str) -> list[str]:
     with pytest.raises(WishlistError) as error:
         parse_wishlist(data.encode(), "w")
-    assert str(error.value) == "\n".join(error.value.problems)
-    return list(error.value.problems)
+    assert str(error.value) == "\n".join(map(str, error.value.problems))
+    return [*map(str, error.value.problems)]
 
 
 HEAD = "version: 1\ninput:\n"

@@ -28,6 +28,7 @@ from cstore.model.reference import Reference
 from cstore.model.timestamp import Timestamp
 from cstore.source import oci
 from cstore.sync.expansion import expand
+from cstore.sync.lint import covers, lint
 from cstore.sync.wishlist import WishlistError, parse_wishlist
 from tools.fuzz.memory import documents
 from tools.fuzz.places import archive, journal, store
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.model.remote import RemoteName
-    from cstore.sync.wishlist import Wishlist
+    from cstore.sync.wishlist import Remark, Wishlist
 
 __all__ = ["TARGETS"]
 
@@ -163,18 +164,20 @@ class _Tags:
 def wishlist(data: bytes, _scratch: Path) -> None:
     """Sync: a wishlist, as anybody may propose one; all that is wrong with it has its place, and what it wants is single images."""
     found: Wishlist | None
-    told: tuple[str, ...] = ()
+    told: tuple[Remark, ...] = ()
     try:
         found = parse_wishlist(data, "w")
     except WishlistError as error:
         found, told = None, error.problems
     if found is None:
-        assert all(re.match("w:[0-9]+:[0-9]+: expected ", problem) and problem.isprintable() for problem in told)
+        assert all(re.match("w:[0-9]+:[0-9]+: expected ", str(problem)) and str(problem).isprintable() for problem in told)
         return
     assert parse_wishlist(data, "w") == found
     wanted = expand([found], _Tags(), platform=_AMD64, offers=ALL_OFFERS)
     assert not any("*" in image.name.public for image in wanted.wanted)
     assert all(wanted.protects(wish.name.tagged("zz").public) or not wish.takes("zz") for wish in wanted.unmatched)
+    assert len({finding.place for finding in lint([found])}) <= len(found.wishes) + len(found.remarks)
+    assert all(covers(wish, wish) for wish in found.wishes)
 
 
 TARGETS: dict[str, Callable[[bytes, Path], None]] = {
