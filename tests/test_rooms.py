@@ -42,6 +42,7 @@ TESTED_BY = {
     "publish/receipt": "publish/test_batch",
     **{f"verification/{name}": "verification/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},
     **{f"verification/{name}": "verification/test_rules" for name in ("orphans", "overlay", "shared")},
+    "layer/links": "layer/test_merging",
     "mend/views": "verification/test_views",
     **{f"verification/{name}": "verification/test_deep" for name in ("compare", "content", "tree")},
 }

@@ -11,7 +11,7 @@ from cstore.files import Directory, UnreadableError
 from cstore.layer.below import NOTHING, Below, look
 from cstore.layer.shape import Shape, ShapeBuilder
 from cstore.layer.tar import TarReader
-from cstore.layer.tarsplit import SplitReader
+from cstore.layer.tarsplit import SplitReader, SplitReading
 from cstore.layer.tree import Tree
 from cstore.model.layout import TAR_SPLIT
 from cstore.verification.catalogs import LayerSize
@@ -111,7 +111,7 @@ class Deep:
 
     def _compare(self, layer: str, split: IO[bytes], shape: Shape, walked: Walked) -> None:
         below = self._below(layer, shape, walked)
-        tree = Tree(at=layer, shape=shape, below=below or NOTHING, open=lambda: _Again(split, layer))
+        tree = Tree(at=layer, shape=shape, below=below or NOTHING, open=lambda: SplitReading(split, layer))
         # podman gives the top directory of a layer a mode of its own, whatever the tar says.
         guessed = {b"", *shape.implied}
         comparison = Comparison(walked, guessed)
@@ -141,18 +141,3 @@ class Deep:
             raise FormatError(layer, "expected a tar-split, found none")
         with split:
             yield from TarReader(SplitReader(split, layer), layer)
-
-
-class _Again(SplitReader):
-    """A tar-split that is read a second time."""
-
-    def __init__(self, split: IO[bytes], at: str) -> None:
-        split.seek(0)
-        super().__init__(split, at)
-
-    def finish(self) -> int:
-        """Do nothing: the first reading compared it all."""
-        return 0
-
-    def close(self) -> None:
-        """Do nothing: the one who opened it closes it."""

@@ -42,7 +42,8 @@ def rows(top: Path) -> dict[str, Row]:
     """Return the row of each entry of a tree by its path, with `.` for the top directory."""
     found: dict[str, Row] = {}
     first: dict[tuple[int, int], str] = {}
-    for path in sorted((top, *top.rglob("*"))):
+    # Overlay lists the whiteouts of a directory that only one layer has, though nothing is there.
+    for path in sorted(path for path in (top, *top.rglob("*")) if os.path.lexists(path)):
         name = str(path.relative_to(top))
         found[name] = _row(path, name, first)
     return found

@@ -114,6 +114,8 @@ class Content:
 
     nodes: Nodes = field(factory=dict)
     whiteouts: frozenset[bytes] = frozenset()
+    devices: frozenset[bytes] = frozenset()
+    """Those of them that are members of the layer, devices 0/0, and no marks."""
     opaque: frozenset[bytes] = frozenset()
 
 
@@ -125,14 +127,24 @@ def applied(layers: Sequence[Content]) -> Nodes:
             _remove(tree, path, itself=True)
         for path in layer.opaque:
             _remove(tree, path, itself=False)
-        named = [path.rpartition(b"/")[0] for path in (*layer.nodes, *layer.whiteouts) if path]
-        for path in [*named, *layer.opaque]:
+        # A mark inside of what the layer removes altogether is passed over (spec W11).
+        kept = {above for path in (*layer.nodes, *layer.devices) for above in _with_above(path)}
+        gone = layer.whiteouts - kept
+        marked = [path.rpartition(b"/")[0] for path in layer.whiteouts if path]
+        marked = [path for path in (*marked, *layer.opaque) if gone.isdisjoint(_with_above(path))]
+        for path in [*(path.rpartition(b"/")[0] for path in layer.nodes if path), *marked]:
             _imply(tree, path, layer)
         for path, node in layer.nodes.items():
             if node.kind is not Kind.DIRECTORY:
                 _remove(tree, path, itself=True)
             tree[path] = node
     return tree
+
+
+def _with_above(path: bytes) -> list[bytes]:
+    """Return a path and all directories above it, but for the top."""
+    parts = path.split(b"/") if path else []
+    return [b"/".join(parts[: length + 1]) for length in range(len(parts))]
 
 
 def _remove(tree: Nodes, path: bytes, *, itself: bool) -> None:

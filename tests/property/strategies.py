@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from attrs import evolve
 from hypothesis import strategies as st
 
 from cstore.layer.entry import Kind
@@ -70,7 +71,31 @@ def arranged(
     members += [images.opaque(path.decode()) for path in emptied]
     members += [images.device(path, 0, 0) for path in devices]
     order.shuffle(members)
-    return Content(nodes=nodes, whiteouts=frozenset(hidden | devices), opaque=frozenset(emptied)), tuple(members)
+    return Content(nodes=nodes, whiteouts=frozenset(hidden | devices), devices=frozenset(devices), opaque=frozenset(emptied)), tuple(
+        members
+    )
+
+
+@st.composite
+def linked_layers(draw: st.DrawFn) -> tuple[Content, tuple[Member, ...]]:
+    """A layer with hard links too: beside their files, and elsewhere in it."""
+    content, members = draw(layers())
+    nodes = dict(content.nodes)
+    taken = {
+        *content.whiteouts,
+        *content.opaque,
+        *(above for path in (*nodes, *content.whiteouts, *content.opaque) for above in _above(path)),
+    }
+    links = []
+    files = sorted(path for path, node in nodes.items() if node.kind is not Kind.DIRECTORY)
+    for target in files and draw(st.lists(st.sampled_from(files), max_size=3)):
+        path = draw(PATHS)
+        if path not in taken and path not in nodes and not _blocked(path, nodes) and content.whiteouts.isdisjoint(_above(path)):
+            links.append(images.hardlink(path, target))
+            taken.update(_above(path))
+            files.append(path)
+            nodes[path] = nodes[target]
+    return evolve(content, nodes=nodes), (*members, *links)
 
 
 def _blocked(path: bytes, nodes: dict[bytes, Node]) -> bool:
