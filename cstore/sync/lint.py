@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Rule", "covers", "in_order", "lint"]
 
 
+_WHOLE = "/"
+"""A sign that no tag has."""
+
+
 class Rule(Enum):
     """What may be found; each has a short name."""
 
@@ -79,20 +83,25 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _compared(wishes: Sequence[Wish]) -> Iterator[Finding]:
     """Compare wishes of one repository of one registry; each is told once."""
-    by_tag: dict[str, list[int]] = {}
-    patterns = []
+    beginnings: dict[str, list[int]] = {}
     for number, wish in enumerate(wishes):
-        if wish.needs_tags:
-            patterns.append(number)
-        else:
-            by_tag.setdefault(wish.name.tag, []).append(number)
+        beginnings.setdefault(_beginning(wish), []).append(number)
     for number, wish in enumerate(wishes):
-        others = sorted({*patterns, *([] if wish.needs_tags else by_tag[wish.name.tag])} - {number})
+        # What covers it begins as it does, up to its own first star.
+        shared = _beginning(wish).removesuffix(_WHOLE)
+        ways = {_beginning(wish), *(shared[:length] for length in range(len(shared) + 1))}
+        others = sorted(other for way in ways for other in beginnings.get(way, ()) if other != number)
         # Of two that cover each other the second is told.
-        covering = [other for other in others if covers(wishes[other], wish) and (other < number or not covers(wish, wishes[other]))]
-        covering.sort(key=lambda other: not _is_public_same(wishes[other], wish))
-        if covering:
-            yield _told(wish, wishes[covering[0]])
+        covering = (other for other in others if covers(wishes[other], wish) and (other < number or not covers(wish, wishes[other])))
+        first = next(covering, None)
+        if first is not None:
+            same = (other for other in (first, *covering) if _is_public_same(wishes[other], wish))
+            yield _told(wish, wishes[next(same, first)])
+
+
+def _beginning(wish: Wish) -> str:
+    """Return what a tag begins with that is wished; one tag is told from patterns by a sign at its end."""
+    return wish.name.tag.partition("*")[0] if wish.needs_tags else (wish.name.tag or str(wish.name.digest)) + _WHOLE
 
 
 def _told(wish: Wish, other: Wish) -> Finding:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,6 +150,28 @@ ENTRIES = st.builds(
     st.sampled_from(["", ", semver: '>=1.2'", ", semver: '1.x'"]),
     st.sampled_from(["", ", newest: 1", ", newest: 2"]),
 )
+
+
+TAGS = st.sampled_from(["1", "12", "1.2", "2", f"1@{ONE}", f"1@{TWO}"]).map(lambda tag: f"'a.org/b:{tag}'")
+
+
+@given(st.lists(ENTRIES | TAGS | st.just(f"a.org/b@{ONE}"), max_size=6))
+def test_all_are_told_that_another_covers(entries: list[str]) -> None:
+    """Spec U17: whichever entries are compared, those are told of which another one, or an earlier one that wants the same, wants all."""
+    wishes = (wishlist(*entries) if entries else parse_wishlist(b"version: 1\ninput: []", "w")).wishes
+    expected = [
+        wish.place
+        for number, wish in enumerate(wishes)
+        if any(covers(other, wish) and (place < number or not covers(wish, other)) for place, other in enumerate(wishes) if place != number)
+    ]
+    assert [finding.place for finding in lint([Wishlist(path="w", wishes=wishes)])] == expected
+
+
+def test_many_entries_of_one_repository_are_compared_soon() -> None:
+    entries = [f"a.org/b:{number}*" for number in range(500)] + [f"a.org/b:x{number}" for number in range(2500)]
+    start = time.monotonic()
+    assert len(lint([wishlist(*entries)])) == 490
+    assert time.monotonic() - start < 10
 
 
 @given(ENTRIES, ENTRIES, st.lists(st.text("12.-a", min_size=1, max_size=5), max_size=8))
