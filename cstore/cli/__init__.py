@@ -39,7 +39,8 @@ class _Verbs(click.Group):
 def program() -> None:
     """Write, change and check podman additional image stores.
 
-    LOCATION is the directory of a store. SOURCE is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].
+    LOCATION is the directory of a store. SOURCE is docker://REGISTRY/REPOSITORY[:TAG|@DIGEST], oci:DIR[:TAG],
+    oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].
     """
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from cstore.cli import show
+from cstore.cli.registry import REGISTRY, registries, registry_options
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.model.layout import Form
 from cstore.publish.batch import Batch, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["command"]
 
@@ -27,6 +30,7 @@ __all__ = ["command"]
 )
 @click.option("--dry-run", is_flag=True, help="Verify the images and print the steps, but write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@registry_options
 @revision_options
 @click.option(
     "--xattrs", is_flag=True, help="In CernVM-FS, set extended attributes such as file capabilities, in a transaction of its own."
@@ -41,6 +45,8 @@ def command(
     *,
     dry_run: bool,
     as_json: bool,
+    cache: Path | None,
+    cache_size: float,
     wait: float,
     revision_tag: str,
     message: str,
@@ -53,10 +59,11 @@ def command(
     """
     if name is not None and len(sources) > 1:
         raise click.UsageError("--name names one image, so it takes one SOURCE")
-    with show.progress() as progress:
+    asks = any(source.startswith(REGISTRY) for source in sources)
+    with show.progress() as progress, registries(cache, cache_size) if asks else nullcontext() as asked:
         revision = Revision(wait=wait, tag=revision_tag, message=message, keeps_xattrs=xattrs, skips_reserved=skip_reserved)
         place = place_at(location, progress, revision)
-        batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress)
+        batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress, registries=asked)
         try:
             names = [added for source in sources for added in batch.add(source, name=name)]
             _see_each_once(names)

@@ -17,10 +17,9 @@ from cstore.model.chain import ImageID, LayerID, layer_ids
 from cstore.model.digest import Digest, found
 from cstore.model.fields import Fields
 from cstore.model.layout import IMAGES_INDEX, big_data_file
-from cstore.model.manifest import Config, Descriptor, Manifest
+from cstore.model.manifest import LARGEST_DOCUMENT, Config, Descriptor, Manifest
 from cstore.origin import has_own_repository
 from cstore.progress import Progress, silent
-from cstore.source.files import LARGEST_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,6 +22,9 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+LARGEST_DOCUMENT = 8 << 20
+"""Bytes that a manifest, an image index or a config may have."""
+
 _SCHEMA_1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _LAYERS = frozenset(

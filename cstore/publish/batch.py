@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cstore.model.chain import LayerID
     from cstore.model.layout import Form
     from cstore.progress import Progress
+    from cstore.registry.registries import Registries
     from cstore.source.fetch import FetchedLayer, Fetcher
     from cstore.source.image import SourceImage
 
@@ -46,12 +47,13 @@ class Batch:
         platform: which image to take where a source has several; None takes this machine's.
         today: the day to note for layers that are retired; None asks the clock.
         progress: is told of blobs that are read and trees that are written.
+        registries: what asks registries; None takes those of this machine, without a cache, once one is asked for.
 
     Raises:
         FormatError: the platform is malformed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
         self,
         location: Place | Path | str,
         *,
@@ -59,6 +61,7 @@ class Batch:
         platform: str | None = None,
         today: dt.date | None = None,
         progress: Progress = silent,
+        registries: Registries | None = None,
     ) -> None:
         self._place = find_place(location, progress) if isinstance(location, Path | str) else location
         self._form = form
@@ -67,6 +70,7 @@ class Batch:
         self._today = today or dt.datetime.now(tz=dt.UTC).date()
         self._changes: list[Change] = []
         self._progress = progress
+        self._registries = registries
         self._made: Fetcher | None = None
         self._store: Store | None = None
         self._planned: tuple[Store, int, Delta] | None = None
@@ -78,19 +82,21 @@ class Batch:
         """Have an image in the store, and return its names.
 
         Args:
-            source: `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`.
+            source: `docker://REGISTRY/REPOSITORY[:TAG|@DIGEST]`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME]`.
             name: its name in the store; None takes those that the source gives.
 
         Raises:
-            SourceError: no such image, one that a store cannot hold, or one without a name.
+            SourceError: no such image, one that a store cannot hold, or one without a name; a registry cannot be asked.
             ContentError: its manifest or config is not what its digest says.
             FormatError: its manifest, config or name is malformed.
         """
         # Other changes need no source, and importing this takes its time.
-        from cstore.source import open_source  # noqa: PLC0415
+        from cstore.source import REGISTRY, open_source  # noqa: PLC0415
 
         wanted = () if name is None else (Reference.parse(name),)
-        image = open_source(source, self._platform, asked=self._asked is not None)
+        if source.startswith(REGISTRY) and self._registries is None:
+            self._registries = self._opened.enter_context(_usual_registries())
+        image = open_source(source, self._platform, asked=self._asked is not None, registries=self._registries)
         self._opened.callback(image.close)
         names = wanted or tuple(Reference.parse(given) for given in image.names)
         if not names:
@@ -255,24 +261,31 @@ class Batch:
 
 
 @contextmanager
-def publishing(
+def publishing(  # noqa: PLR0913 - as above
     location: Place | Path | str,
     *,
     form: Form | None = None,
     platform: str | None = None,
     today: dt.date | None = None,
     progress: Progress = silent,
+    registries: Registries | None = None,
 ) -> Iterator[Batch]:
     """Collect changes in the body of a `with`, and publish them together on leaving it; after an exception nothing is written.
 
     The arguments, and what publishing raises, are those of `Batch` and `Batch.publish`.
     """
-    batch = Batch(location, form=form, platform=platform, today=today, progress=progress)
+    batch = Batch(location, form=form, platform=platform, today=today, progress=progress, registries=registries)
     try:
         yield batch
         batch.publish()
     finally:
         batch.close()
+
+
+def _usual_registries() -> Registries:
+    from cstore.registry.registries import Registries  # noqa: PLC0415 - most changes ask no registry, and importing this takes its time
+
+    return Registries.usual({}, Path.home())
 
 
 def _named(change: Change) -> tuple[Reference, ...]:

@@ -15,12 +15,10 @@ from attrs import frozen
 from cstore.errors import ContentError, SourceError
 from cstore.layer.blob import DAMAGED, open_tar, unpacked_limit
 from cstore.layer.part import part_of
+from cstore.model.manifest import LARGEST_DOCUMENT
 from cstore.source.archive import Member, find, members_of
 
-__all__ = ["LARGEST_DOCUMENT", "ArchiveFiles", "DirectoryFiles", "Files", "read_document"]
-
-LARGEST_DOCUMENT = 8 << 20
-"""Bytes that a manifest, an image index or a config may have."""
+__all__ = ["ArchiveFiles", "DirectoryFiles", "Files", "read_document"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -10,13 +10,14 @@ from cstore.errors import ContentError, SourceError
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, LayerID, layer_ids, parse_image_id
 from cstore.model.digest import Digest
-from cstore.model.manifest import Config, Descriptor, Manifest
-from cstore.source.files import LARGEST_DOCUMENT, Files
+from cstore.model.manifest import LARGEST_DOCUMENT, Config, Descriptor, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SourceImage", "read_blob"]
+    from cstore.source.files import Files
+
+__all__ = ["SourceImage", "read_blob", "refuse_large"]
 
 
 @frozen(kw_only=True)
@@ -97,8 +98,7 @@ def read_blob(files: Files, path: str, digest: Digest, size: int, at: str) -> by
         SourceError: there is none, or its declared size is larger than such a blob can be.
         ContentError: it is not the one that was promised.
     """
-    if size > LARGEST_DOCUMENT:
-        raise SourceError(f"{at}: expected up to {LARGEST_DOCUMENT} bytes, found a declared size of {size}")
+    refuse_large(size, at)
     with files.open(path) as file:
         data = file.read(size + 1)
     if len(data) != size:
@@ -108,3 +108,13 @@ def read_blob(files: Files, path: str, digest: Digest, size: int, at: str) -> by
     if hasher.hexdigest() != digest.hex:
         raise ContentError(f"{at}: expected digest {digest}, found {digest.algorithm}:{hasher.hexdigest()}")
     return data
+
+
+def refuse_large(size: int, at: str) -> None:
+    """Refuse a manifest, an image index or a config by its declared size.
+
+    Raises:
+        SourceError: no such document can be so large.
+    """
+    if size > LARGEST_DOCUMENT:
+        raise SourceError(f"{at}: expected up to {LARGEST_DOCUMENT} bytes, found a declared size of {size}")

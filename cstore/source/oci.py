@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from cstore.errors import FormatError, SourceError
 from cstore.index.gojson import decode
 from cstore.model.fields import Fields
-from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor, ImageIndex, Manifest
+from cstore.model.manifest import Descriptor, ImageIndex, Manifest
 from cstore.model.reference import Reference
+from cstore.source.chosen import chosen_manifest
 from cstore.source.files import ArchiveFiles, DirectoryFiles, read_document
 from cstore.source.image import SourceImage, read_blob
 
@@ -25,7 +26,6 @@ __all__ = ["from_archive", "from_directory"]
 
 _TAG = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
-_DEEPEST = 4
 
 
 def from_directory(path: str, tag: str, platform: Platform) -> SourceImage:
@@ -66,7 +66,7 @@ def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> S
         raise FormatError(layout.at("imageLayoutVersion"), f'expected "1.0.0", found "{version}"')
     top = ImageIndex.from_dict(_document(files, "index.json", at), f"{at}: index.json")
     tagged = _tagged(top, tag, at)
-    data, index = _manifest(files, tagged, platform, at)
+    data, index = chosen_manifest(tagged, partial(_read, files, at), platform, at)
     config = Manifest.from_dict(decode(data, f"{at}: manifest"), f"{at}: manifest").config
     return SourceImage.read(
         at=at,
@@ -79,18 +79,8 @@ def _image(files: Files, at: str, path: Path, tag: str, platform: Platform) -> S
     )
 
 
-def _manifest(files: Files, chosen: Descriptor, platform: Platform, at: str) -> tuple[bytes, bytes | None]:
-    """Return the manifest for a platform, and the image index through which it was found, if there was one."""
-    index = None
-    for _ in range(_DEEPEST):
-        where = f"{at}: blob {chosen.digest}"
-        data = read_blob(files, _blob(chosen.digest), chosen.digest, chosen.size, where)
-        value = decode(data, where)
-        if not _is_index(chosen, value):
-            return data, index
-        index = index or data
-        chosen = ImageIndex.from_dict(value, where).choose(platform, at)
-    raise SourceError(f"{at}: expected a manifest below at most {_DEEPEST} image indexes, found more of them")
+def _read(files: Files, at: str, descriptor: Descriptor) -> bytes:
+    return read_blob(files, _blob(descriptor.digest), descriptor.digest, descriptor.size, f"{at}: blob {descriptor.digest}")
 
 
 def _tagged(top: ImageIndex, tag: str, at: str) -> Descriptor:
@@ -113,13 +103,6 @@ def _names(chosen: Descriptor, path: Path, tag: str) -> tuple[str, ...]:
         return (str(Reference.parse(full or f"localhost/{stem}:{tag or 'latest'}")),)
     except FormatError:
         return ()
-
-
-def _is_index(descriptor: Descriptor, value: object) -> bool:
-    if descriptor.media_type in (OCI_INDEX, DOCKER_LIST):
-        return True
-    known = descriptor.media_type in (OCI_MANIFEST, DOCKER_MANIFEST)
-    return not known and isinstance(value, dict) and "manifests" in value
 
 
 def _document(files: Files, path: str, at: str) -> object:

@@ -35,7 +35,7 @@ class Outcome:
     @property
     def sentence(self) -> str:
         """What it says on failing, without the lines that tell of progress; it must be one line."""
-        (line,) = [line for line in self.err.splitlines() if not line.startswith(("verifying ", "unpacking "))]
+        (line,) = [line for line in self.err.splitlines() if not line.startswith(("downloading ", "verifying ", "unpacking "))]
         return line
 
 

@@ -121,7 +121,7 @@ def test_wrong_values_are_told_in_one_sentence(tmp_path: Path, made: dict[str, s
         "oci:",
         "oci",
         "nonsense:x",
-        "docker://debian",
+        "docker:debian",
         "oci:/no/such/place:1",
         "oci-archive:/no/such/file",
         "docker-archive:/etc",

@@ -31,11 +31,11 @@ def test_every_transport_opens_the_same_image(tmp_path: Path) -> None:
         image.close()
 
 
-@pytest.mark.parametrize("text", ["", "oci", "oci:", "docker://debian", "dir:/x", "/x", "OCI:/x"])
+@pytest.mark.parametrize("text", ["", "oci", "oci:", "docker:x", "dir:/x", "/x", "OCI:/x"])
 def test_another_text_is_no_source(text: str) -> None:
     with pytest.raises(SourceError) as error:
         open_source(text, AMD64)
-    assert str(error.value) == f'source: expected one of oci:…, oci-archive:…, docker-archive:…, found "{text}"'
+    assert str(error.value) == f'source: expected one of docker://…, oci:…, oci-archive:…, docker-archive:…, found "{text}"'
 
 
 def test_an_image_for_another_platform_is_taken_unless_somebody_asked(tmp_path: Path) -> None:

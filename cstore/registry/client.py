@@ -1,0 +1,207 @@
+"""Asking a registry: with what shows who is asking, along redirects, and again when that may help (spec Q4 to Q8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from attrs import field, frozen
+
+from cstore.errors import SourceError
+from cstore.model.manifest import LARGEST_DOCUMENT
+from cstore.registry.authentication import Authentication, TokenRequest
+from cstore.registry.connections import Answer, Connections, LostError, RejectedError, origin
+from cstore.registry.patience import Patience, Tries
+from cstore.registry.refusal import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cstore.registry.certificates import Certificates
+    from cstore.registry.credentials import Credentials
+    from cstore.registry.endpoint import Endpoint
+
+__all__ = ["Client", "Request"]
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_AGAIN = (408, 429, 500, 502, 503, 504)
+_BAD_REQUEST = 400
+_UNAUTHORIZED = 401
+_GOOD = range(200, 300)
+_MOST_REDIRECTS = 10
+_MIRROR_TRIES = 2
+
+
+@frozen(kw_only=True)
+class Request:
+    """What is asked of a registry."""
+
+    endpoint: Endpoint
+    path: str
+    """With the query."""
+    at: str
+    """What errors call it."""
+    wanted: str
+    """What is expected, for errors, as in `a manifest`."""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(factory=dict)
+    taken: tuple[int, ...] = ()
+    """Statuses besides the good ones with which the caller can do something."""
+
+
+class Client:
+    """Asks registries, for any number of threads.
+
+    Args:
+        certificates: for TLS.
+        credentials: of users.
+        most_per_host: connections to one host at the same time.
+        patience: how long is waited, and how often is tried.
+        pause: sleeps so many seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        certificates: Certificates,
+        credentials: Credentials,
+        most_per_host: int,
+        patience: Patience,
+        pause: Callable[[float], object],
+    ) -> None:
+        self.connections = Connections(certificates, most_per_host, patience)
+        self._authentication = Authentication(credentials, self._ask_for_token)
+        self._patience = patience
+        self._pause = pause
+        self._schemes: dict[str, str] = {}
+        """How those that may be insecure are asked."""
+
+    def tries(self, subject: str) -> Tries:
+        """Return the tries for something."""
+        return Tries(self._patience, self._pause, f"{id(self)} {subject}")
+
+    def open(self, request: Request, tries: Tries) -> Answer:
+        """Send a request, again and again where that may help, and return the answer; its body is still to be read.
+
+        Raises:
+            SourceError: the registry refuses, or no answer came after all tries.
+        """
+        host = request.endpoint.host
+        while True:
+            headers: Mapping[str, str] = {}
+            try:
+                answer = self._authorized(request)
+            except LostError as error:
+                failure = f"{request.at}: expected an answer from {host}, found none ({error})"
+            except RejectedError as error:
+                raise SourceError(f"{request.at}: expected a connection to {host} that can be trusted, found: {error}") from None
+            else:
+                if answer.status not in _AGAIN:
+                    return answer
+                headers = answer.headers
+                failure = f"{request.at}: expected {request.wanted} from {host}, found {refusal(answer)}"
+            if not tries.again(headers, _MIRROR_TRIES if request.endpoint.is_mirror else None):
+                raise SourceError(failure)
+
+    def read(self, request: Request) -> tuple[Answer, bytes]:
+        """Ask for something small, and return the answer and its whole body.
+
+        Raises:
+            SourceError: the registry refuses, sends too much, or no whole answer came after all tries.
+        """
+        tries = self.tries(f"{request.endpoint}{request.path}")
+        while True:
+            with self.open(request, tries) as answer:
+                try:
+                    return answer, answer.read(LARGEST_DOCUMENT, request.at)
+                except LostError as error:
+                    failure = f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found only a part of it ({error})"
+            if not tries.again():
+                raise SourceError(failure)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.connections.close()
+
+    def _authorized(self, request: Request) -> Answer:
+        """Send a request with what shows who is asking, and once more if the registry wants to see something else."""
+        proof = self._authentication.known(request.endpoint, request.at)
+        answer = self._sent(request, proof)
+        if answer.status == _UNAUTHORIZED and (challenges := answer.challenges):
+            found = refusal(answer, proof)
+            better = self._authentication.after_refusal(request.endpoint, challenges, proof, request.at)
+            if better is None:
+                raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {found}")
+            proof = better
+            answer = self._sent(request, proof)
+        if answer.status in _GOOD or answer.status in request.taken or answer.status in _AGAIN:
+            return answer
+        raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {refusal(answer, proof)}")
+
+    def _sent(self, request: Request, proof: str | None) -> Answer:
+        """Send a request by TLS; a registry that may be insecure by what it understands (spec Q4)."""
+        host = request.endpoint.host
+        if not request.endpoint.is_insecure:
+            return self._followed(request, f"https://{host}{request.path}", proof)
+        if known := self._schemes.get(host):
+            return self._followed(request, f"{known}://{host}{request.path}", proof)
+        try:
+            answer = self._followed(request, f"https://{host}{request.path}", proof)
+            self._schemes[host] = "https"
+        except (RejectedError, LostError) as error:
+            answer = self._followed(request, f"http://{host}{request.path}", proof)
+            if answer.status == _BAD_REQUEST:
+                # So a server answers that understands TLS only, of which the first connection was lost.
+                answer.close()
+                raise LostError(str(error)) from None
+            self._schemes[host] = "http"
+        return answer
+
+    def _followed(self, request: Request, url: str, proof: str | None) -> Answer:
+        """Send a request, and follow where the answer leads; what shows who is asking goes to the registry itself only."""
+        home = origin(url, request.at)
+        for _ in range(_MOST_REDIRECTS + 1):
+            place = origin(url, request.at)
+            shown = {"Authorization": proof} if proof and place == home else {}
+            headers = {**request.headers, **shown}
+            answer = self.connections.send(request.method, url, headers, is_insecure=request.endpoint.is_insecure, at=request.at)
+            target = answer.headers.get("Location", "")
+            if answer.status not in _REDIRECTS or not target:
+                return answer
+            answer.close()
+            url = _led_to(url, target, request.at)
+            if place[0] == "https" and origin(url, request.at)[0] != "https" and not request.endpoint.is_insecure:
+                raise SourceError(f"{request.at}: expected to be led to an address that begins with https://, found another one")
+        raise SourceError(f"{request.at}: expected up to {_MOST_REDIRECTS} redirects, found more")
+
+    def _ask_for_token(self, endpoint: Endpoint, asked: TokenRequest, at: str) -> bytes:
+        """Ask a server of tokens, again and again where that may help; it leads nowhere else."""
+        host = urlsplit(asked.url).netloc
+        tries = self.tries(f"{endpoint} {host}")
+        while True:
+            headers: Mapping[str, str] = {}
+            try:
+                with self.connections.send(
+                    asked.method, asked.url, asked.headers, is_insecure=endpoint.is_insecure, at=at, body=asked.body
+                ) as answer:
+                    if answer.status in _GOOD:
+                        return answer.read(LARGEST_DOCUMENT, at)
+                    headers = answer.headers
+                    failure = (
+                        f"{at}: expected a token from {host}, found {refusal(answer, asked.headers.get('Authorization'), asked.secrets)}"
+                    )
+                    if answer.status not in _AGAIN:
+                        raise SourceError(failure)
+            except LostError as error:
+                failure = f"{at}: expected a token from {host}, found no answer ({error})"
+            except RejectedError as error:
+                raise SourceError(f"{at}: expected a connection to {host} that can be trusted, found: {error}") from None
+            if not tries.again(headers):
+                raise SourceError(failure)
+
+
+def _led_to(url: str, target: str, at: str) -> str:
+    try:
+        return urljoin(url, target).partition("#")[0]
+    except ValueError:
+        raise SourceError(f"{at}: expected to be led to an address, found something else") from None

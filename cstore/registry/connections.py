@@ -1,0 +1,251 @@
+"""Connections to hosts: a bounded number for each, one request at a time on each, and bodies that do not hang for ever (spec Q7)."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+
+from cstore.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cstore.registry.certificates import Certificates
+    from cstore.registry.patience import Patience
+
+__all__ = ["Answer", "Connections", "LostError", "RejectedError", "UnreachableError", "origin"]
+
+_CHUNK = 1 << 18
+_PORTS = {"http": 80, "https": 443}
+_DRAINED = 1 << 16
+_OBJECT = "object at 0x"
+
+
+class LostError(Exception):
+    """No answer came, or not all of it; another try may have more luck."""
+
+
+class UnreachableError(LostError):
+    """There was no connection at all."""
+
+
+class RejectedError(Exception):
+    """The other side's certificate, or its TLS, will not do; trying again does not help."""
+
+
+def origin(url: str, at: str) -> tuple[str, str, int]:
+    """Return the scheme, host and port of a URL.
+
+    Raises:
+        SourceError: it is none that a registry can be asked at.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or parts.scheme not in _PORTS or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
+        raise SourceError(f"{at}: expected an address that begins with https:// and a host, found another one")
+    return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
+
+
+class Answer:
+    """An answer, of which the body is still to be read. It must be read to its end, or closed."""
+
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, patience: Patience, tally: Connections) -> None:
+        self.url = url
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._patience = patience
+        self._tally = tally
+
+    @property
+    def challenges(self) -> list[str]:
+        """The values of WWW-Authenticate, of which there may be several."""
+        return list(self._response.headers.getlist("WWW-Authenticate"))
+
+    @property
+    def links(self) -> list[str]:
+        """The values of Link."""
+        return list(self._response.headers.getlist("Link"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; one with much left to read is closed."""
+        try:
+            left = self._response.length_remaining
+            if left is not None and left <= _DRAINED:
+                for _ in self.chunks():
+                    pass
+        except LostError:
+            pass
+        finally:
+            self._response.close()
+            self._response.release_conn()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes.
+
+        Raises:
+            LostError: it ends too early, does not go on, or comes too slowly; only time spent on waiting counts.
+        """
+        waited, received = 0.0, 0
+        while True:
+            begin = time.monotonic()
+            try:
+                chunk = self._response.read1(_CHUNK, decode_content=False)
+            except (HTTPError, OSError, ValueError) as error:
+                raise LostError(_reason(error)) from None
+            if not chunk:
+                self._response.release_conn()
+                return
+            waited += time.monotonic() - begin
+            received += len(chunk)
+            self._tally.count_bytes(len(chunk))
+            if waited > self._patience.window:
+                if received < self._patience.least * waited:
+                    raise LostError(f"fewer than {self._patience.least} bytes a second")
+                waited, received = 0.0, 0
+            yield chunk
+
+    def read(self, most: int, at: str) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            LostError: it did not come whole.
+            SourceError: it has more bytes than the most.
+        """
+        parts, size = [], 0
+        for chunk in self.chunks():
+            size += len(chunk)
+            if size > most:
+                raise SourceError(f"{at}: expected an answer of up to {most} bytes, found more")
+            parts.append(chunk)
+        return b"".join(parts)
+
+
+class Connections:
+    """What is open to each host, for any number of threads.
+
+    Args:
+        certificates: of registries, and of this machine for them.
+        most_per_host: connections to one host at the same time.
+        patience: how long is waited.
+    """
+
+    def __init__(self, certificates: Certificates, most_per_host: int, patience: Patience) -> None:
+        self._certificates = certificates
+        self._most = most_per_host
+        self._patience = patience
+        self._pools: dict[tuple[str, str, int, bool], urllib3.HTTPConnectionPool] = {}
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.bytes_fetched = 0
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], *, is_insecure: bool, at: str, body: bytes | None = None) -> Answer:  # noqa: PLR0913 - a request
+        """Send a request, and return the answer as soon as its head has come.
+
+        Raises:
+            LostError: none came.
+            RejectedError: TLS failed.
+            SourceError: the URL is none, or files of certificates cannot be used.
+        """
+        pool = self._pool(*origin(url, at), is_insecure=is_insecure, at=at)
+        parts = urlsplit(url)
+        with self._lock:
+            self.requests += 1
+        try:
+            response = pool.urlopen(
+                method,
+                f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}",
+                body=body,
+                headers={"User-Agent": "cstore", "Accept-Encoding": "identity", **headers},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
+            )
+        except SSLError as error:
+            raise RejectedError(_reason(error)) from None
+        except NewConnectionError as error:
+            raise UnreachableError(_reason(error)) from None
+        except (HTTPError, OSError, ValueError) as error:
+            raise LostError(_reason(error)) from None
+        return Answer(url, response, self._patience, self)
+
+    def count_bytes(self, size: int) -> None:
+        """Note bytes that came."""
+        with self._lock:
+            self.bytes_fetched += size
+
+    def close(self) -> None:
+        """Close all connections on which nobody waits."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pool(self, scheme: str, host: str, port: int, *, is_insecure: bool, at: str) -> urllib3.HTTPConnectionPool:
+        key = (scheme, host, port, is_insecure)
+        with self._lock:
+            if key not in self._pools:
+                options: dict[str, Any] = {"maxsize": self._most, "block": True}
+                if scheme == "https":
+                    context = self._certificates.context(host, port, is_insecure=is_insecure, at=at)
+                    self._pools[key] = urllib3.HTTPSConnectionPool(host, port, ssl_context=context, **options)
+                else:
+                    self._pools[key] = urllib3.HTTPConnectionPool(host, port, **options)
+                kind = _watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._patience.head)
+                self._pools[key].ConnectionCls = kind
+            return self._pools[key]
+
+
+def _watched(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
+    """Return a kind of connection that is given up when the head of an answer has not come after so many seconds."""
+
+    class Watched(kind):  # type: ignore[valid-type, misc]  # one of two
+        def connect(self) -> None:
+            super().connect()
+            # urllib3 would warn on stderr of what the administrator has configured.
+            self.is_verified = True
+
+        def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
+            # The time for one reading begins anew with each byte, and a head has room for millions of them.
+            watch = threading.Timer(seconds, _shut, [self.sock])
+            watch.daemon = True
+            watch.start()
+            try:
+                return super().getresponse()
+            finally:
+                watch.cancel()
+
+    return Watched
+
+
+def _shut(connection: socket.socket) -> None:
+    """Have whoever reads from a connection find its end."""
+    try:
+        # Not by the method of TLS's sockets, which changes the object that another thread is using.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError:
+        return
+
+
+def _reason(error: Exception) -> str:
+    """Return in a few words what went wrong, without addresses of objects."""
+    text = str(error.__cause__ or error.__context__ or error)
+    if _OBJECT in text:
+        text = text.rpartition(_OBJECT)[2].partition(": ")[2]
+    return text or type(error).__name__

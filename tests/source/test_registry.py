@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.errors import SourceError, StoreError
+from cstore.model.platform import Platform
+from cstore.model.remote import RemoteName
+from cstore.publish.batch import publishing
+from cstore.registry.cache import Cache
+from cstore.source import open_source
+from cstore.source.registry import from_registry
+from tests.images import Image, image_index, json_of, put_blob, put_index, write_layout
+from tests.registries import IMAGE, MANY
+from tools.registries.proxy import Fault, Proxy
+from tools.registries.server import Registry, registries_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64", "v8")
+
+
+def named(address: str, rest: str = "atlas/app:v1") -> RemoteName:
+    return RemoteName.parse(f"docker://{address}/{rest}")
+
+
+def test_an_image(registry: Registry) -> None:
+    with registry.registries() as registries:
+        image = from_registry(registry.name("atlas/app:v1"), AMD64, registries)
+        assert (image.id, str(image.digest), image.index_bytes) == (IMAGE.id, IMAGE.digest, None)
+        assert (image.manifest_bytes, image.config_bytes) == (json_of(IMAGE.manifest), json_of(IMAGE.config))
+        assert (image.at, image.names) == (f"docker://{registry.address}/atlas/app:v1", (f"{registry.address}/atlas/app:v1",))
+        requests = registries.requests
+        for descriptor, content in zip(image.manifest.layers, IMAGE.blobs, strict=True):
+            for _ in range(2):
+                with image.open_blob(descriptor) as blob:
+                    assert blob.read() == content
+        assert registries.requests == requests + 2
+        image.close()
+
+
+def test_by_digest(registry: Registry) -> None:
+    with registry.registries() as registries:
+        image = from_registry(registry.name(f"atlas/app@{IMAGE.digest}"), AMD64, registries)
+        assert (image.id, image.names) == (IMAGE.id, (f"{registry.address}/atlas/app@{IMAGE.digest}",))
+        image = from_registry(registry.name(f"atlas/app:v9@{IMAGE.digest}"), AMD64, registries)
+        assert (image.id, image.names) == (IMAGE.id, (f"{registry.address}/atlas/app:v9",))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_image_index_of_three_platforms(registry: Registry, tmp_path: Path, number: int) -> None:
+    with registry.registries() as registries:
+        image = from_registry(registry.name("atlas/app:many"), Platform.parse(MANY[number].platform), registries)
+    assert image.id == MANY[number].id
+    assert image.index_bytes == image_index(tmp_path, MANY)
+
+
+def test_an_image_index_without_the_platform(registry: Registry) -> None:
+    with registry.registries() as registries, pytest.raises(SourceError) as error:
+        from_registry(registry.name("atlas/app:many"), Platform("linux", "riscv64"), registries)
+    there = "linux/amd64, linux/arm64/v8, linux/ppc64le"
+    assert str(error.value) == f"docker://{registry.address}/atlas/app:many: expected an image for linux/riscv64, found images for: {there}"
+
+
+def test_nothing_but_a_head_where_nothing_has_changed(registry: Registry, tmp_path: Path) -> None:
+    """Spec Q12."""
+    for wanted in (["HEAD", "GET", "GET", "GET"], ["HEAD"]):
+        with Proxy(registry.address) as proxy, registries_of(proxy.address, cache=Cache(tmp_path / "cache")) as registries:
+            from_registry(named(proxy.address, "atlas/app:many"), ARM64, registries)
+        assert [seen.method for seen in proxy.seen] == wanted
+
+
+def test_image_indexes_without_end(registry: Registry, tmp_path: Path) -> None:
+    inner = put_blob(tmp_path, json_of(IMAGE.manifest), IMAGE.media_type("manifest"))
+    for blob in (*IMAGE.blobs, json_of(IMAGE.config)):
+        put_blob(tmp_path, blob, "")
+    for _ in range(5):
+        entry = {**inner, "platform": {"os": "linux", "architecture": "amd64"}}
+        kind = "application/vnd.oci.image.index.v1+json"
+        inner = put_blob(tmp_path, json_of({"schemaVersion": 2, "mediaType": kind, "manifests": [entry]}), kind)
+    put_index(tmp_path, [inner])
+    registry.put("atlas/nested", tmp_path)
+    with registry.registries() as registries, pytest.raises(SourceError) as error:
+        from_registry(registry.name("atlas/nested"), AMD64, registries)
+    assert str(error.value).endswith(": expected a manifest below at most 4 image indexes, found more of them")
+
+
+def test_through_the_source_of_anything(registry: Registry) -> None:
+    text = f"docker://{registry.address}/atlas/app:v1"
+    with registry.registries() as registries:
+        assert open_source(text, ARM64, registries=registries).id == IMAGE.id
+        with pytest.raises(SourceError) as error:
+            open_source(text, ARM64, asked=True, registries=registries)
+        assert str(error.value) == f"{text}: expected an image for linux/arm64/v8, found one for linux/amd64"
+    with pytest.raises(SourceError) as error:
+        open_source(text, AMD64)
+    assert str(error.value) == f"{text}: expected registries that can be asked, found none"
+
+
+def add(store: Path, address: str, *faults: Fault) -> Proxy:
+    """Add the image to a store through a proxy with faults, under the same name whatever its address."""
+    with Proxy(address, *faults) as proxy, registries_of(proxy.address) as registries:
+        with publishing(store, registries=registries, platform="linux/amd64") as batch:
+            batch.add(f"docker://{proxy.address}/atlas/app:v1", name="example.org/app:v1")
+        return proxy
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*")) if path.is_file()}
+
+
+REQUESTS = ["HEAD .*/manifests/", "GET .*/manifests/", "GET .*/blobs/sha256:"]
+FAULTS = {
+    "403": {"status": 403},
+    "500": {"status": 500},
+    "dropped": {"drop": True},
+    "flipped": {"flip": True},
+    "shorter": {"resize": -1},
+    "longer": {"resize": 1},
+    "cut off": {"cut": 3},
+    "redirected to nobody": {"redirect": "127.0.0.1:1"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_with_every_request_failing_in_turn_nothing_is_published(registry: Registry, tmp_path: Path, fault: str) -> None:
+    undisturbed = add(tmp_path / "undisturbed", registry.address)
+    asked = [(seen.method, seen.path) for seen in undisturbed.seen]
+    assert len(asked) == 5
+    for number, (method, path) in enumerate(sorted(asked)):
+        if method == "HEAD" and fault in ("flipped", "shorter", "longer", "cut off"):
+            continue
+        with pytest.raises(StoreError):
+            add(tmp_path / "store", registry.address, Fault(f"{method} {path}$", times=None, **FAULTS[fault]))  # type: ignore[arg-type]
+        assert not (tmp_path / "store").exists(), number
+    add(tmp_path / "store", registry.address)
+    assert content(tmp_path / "store") == content(tmp_path / "undisturbed")
+
+
+def test_what_is_repaired_by_trying_again_gives_the_same_store(registry: Registry, tmp_path: Path) -> None:
+    add(tmp_path / "undisturbed", registry.address)
+    for number, fault in enumerate(({"status": 503}, {"drop": True}, {"cut": 3})):
+        add(tmp_path / str(number), registry.address, *(Fault(request, **fault) for request in REQUESTS))  # type: ignore[arg-type]
+        assert content(tmp_path / str(number)) == content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_layers_of_every_compression(registry: Registry, tmp_path: Path, compression: str) -> None:
+    write_layout(tmp_path / "image", {"v1": Image(layers=IMAGE.layers, compression=compression)})
+    registry.put(f"atlas/{compression}", tmp_path / "image")
+    with registry.registries() as registries, publishing(tmp_path / "store", registries=registries, platform="linux/amd64") as batch:
+        batch.add(f"docker://{registry.address}/atlas/{compression}:v1")
+    assert batch.receipt is not None
+    assert batch.receipt.layers == 2
