@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "program"]
 
-_VERBS = ("add", "remove", "tag", "list", "inspect", "prune", "verify", "repair", "adopt", "diff", "view", "config", "completion")
+_VERBS = (
+    *("add", "remove", "tag", "list", "inspect", "prune", "verify", "repair", "adopt", "diff", "view", "config"),
+    *("expand", "lint", "completion"),
+)
 _FAILED = 3
 _INTERRUPTED = 130
 

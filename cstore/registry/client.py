@@ -47,6 +47,8 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict)
     taken: tuple[int, ...] = ()
     """Statuses besides the good ones with which the caller can do something."""
+    is_anonymous: bool = False
+    """Whether nobody is named who asks; then the caller looks at the status."""
 
 
 class Client:
@@ -90,7 +92,7 @@ class Client:
         while True:
             headers: Mapping[str, str] = {}
             try:
-                answer = self._authorized(request)
+                answer = self._sent(request, None) if request.is_anonymous else self._authorized(request)
             except LostError as error:
                 failure = f"{request.at}: expected an answer from {host}, found none ({error})"
             except RejectedError as error:

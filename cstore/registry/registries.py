@@ -19,6 +19,7 @@ from cstore.registry.client import Client, Request
 from cstore.registry.configuration import Configuration
 from cstore.registry.credentials import Credentials
 from cstore.registry.download import download
+from cstore.registry.greeting import moved_to
 from cstore.registry.pages import all_tags
 from cstore.registry.patience import Patience
 
@@ -156,6 +157,14 @@ class Registries:
         """
         at = f"docker://{name.registry}/{name.repository}"
         return all_tags(self._client, self._configuration.endpoints(name)[-1], at)
+
+    def moved_to(self, name: RemoteName) -> str | None:
+        """Return the host to which a name's registry leads whoever asks; None where it answers itself.
+
+        Raises:
+            SourceError: nothing answers there, or no registry.
+        """
+        return moved_to(self._client, self._configuration.endpoints(name)[-1])
 
     def digest(self, name: RemoteName) -> Digest:
         """Return the digest that a name has in its registry now: one HEAD, or a GET where that does not tell it.

@@ -29,10 +29,12 @@ VERBS = {
     "adopt": 1,
     "diff": 2,
     "config": 1,
+    "expand": 1,
+    "lint": 1,
     "completion": 1,
 }
 """How many arguments each verb needs."""
-WITHOUT_END = ("add", "remove")
+WITHOUT_END = ("add", "remove", "expand", "lint")
 """Verbs that take any number more."""
 PROGRAM = [sys.executable, "-m", "cstore"]
 
