@@ -32,11 +32,12 @@ _SMALL = {
     "verify": ("--images", "2", "8", "--runs", "1"),
     "add": ("--files", "20", "100", "--runs", "1"),
     "stream": ("--files", "20", "100", "--runs", "1"),
+    "flat": ("--files", "20", "100", "--runs", "1"),
     "publish": ("--layers", "2", "12", "--images", "2"),
 }
 """The benchmarks in their order, and what makes each take a few seconds."""
 _OF_STORES = ("change", "readers", "verify")
-_OF_IMAGES = ("add", "stream")
+_OF_IMAGES = ("add", "stream", "flat")
 _FIGURE = re.compile(r'\{\s*"group":[^{}]*\}')
 _VERSIONS = (("podman", "--version"), ("skopeo", "--version"), ("umoci", "--version"))
 

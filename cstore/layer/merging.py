@@ -106,17 +106,21 @@ class Merged:
         for entry, content, _ in self._stream(lambda part: part.walk()):
             yield entry, content
 
-    def sources(self) -> Iterator[tuple[Entry, Source | None]]:
-        """Yield the same entries in the same order, without their contents: files and symlinks with where they come from.
+    def traced(self, *, reads: bool = True) -> Iterator[tuple[Entry, Iterator[bytes], Source | None]]:
+        """Yield the same entries in the same order, files and symlinks with where they come from.
 
         A publisher can name what is there already instead of streaming it.
+
+        Args:
+            reads: whether contents are read; without them, no blob is opened.
         """
-        for entry, _, (part, found) in self._stream(lambda part: ((header, _NONE) for header in part.headers())):
+        read = (lambda part: part.walk()) if reads else (lambda part: ((header, _NONE) for header in part.headers()))
+        for entry, content, (part, found) in self._stream(read):
             if entry.kind is _DIRECTORY or entry.kind is _HARDLINK:
-                yield entry, None
+                yield entry, content, None
             else:
                 is_same = (found.mode, found.uid, found.gid, found.mtime) == (entry.mode, entry.uid, entry.gid, entry.mtime)
-                yield entry, Source(part, found.path, is_same)
+                yield entry, content, Source(part, found.path, is_same)
 
     def _stream(self, read: Callable[[Part], Stream]) -> Iterator[tuple[Entry, Iterator[bytes], tuple[str, Entry]]]:
         for _, directory in sorted(self.directories.items()):

@@ -29,6 +29,7 @@ from tests.compat.trees import Row, differences, rows
 from tests.images import tar
 from tests.layer.stacks import image_of
 from tests.property.strategies import linked_layers
+from tests.publish.cvmfs import publishing_machine
 from tests.publish.trees import write
 
 if TYPE_CHECKING:
@@ -154,6 +155,23 @@ def test_a_sparse_file_of_a_store_is_read_as_it_lies(store: Path, images: Images
     found = flat(image, [stored_part(reading, layer) for layer in image.chain], tmp_path / "stored")
     assert differences(rows(expected), rows(found)) == []
     assert (expected / "srv/sparse").stat().st_blocks < (found / "srv/sparse").stat().st_blocks
+
+
+@pytest.mark.parametrize("upstream", ["local", "gw"])
+def test_a_flat_tree_in_a_repository_is_the_one_in_a_directory(images: Images, upstream: str, tmp_path: Path) -> None:
+    image = opened(images.layers)
+    with parts_of(image) as parts, publishing_machine(tmp_path / "machine", upstream=upstream) as publisher:
+        expected = rows(flat(image, parts, tmp_path / "root"))
+        step = flat_step(".flat/aa/tree", flat_tree(parts, image.config_bytes, image.at), is_catalog=True)
+        place = publisher.place()
+        place.publish(lambda: Delta((step,)))
+        found = rows(publisher.store / ".flat/aa/tree")
+    assert found.pop(".cvmfscatalog").kind == "-"
+    # Hard links are broken up, and times are in whole seconds (spec C6).
+    lines = differences(
+        {path: row.without_mtime() for path, row in expected.items()}, {path: row.without_mtime() for path, row in found.items()}
+    )
+    assert [line for line in lines if ": twins: " not in line] == []
 
 
 def test_labels_and_the_command_are_those_of_the_config(images: Images, tmp_path: Path) -> None:

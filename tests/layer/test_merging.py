@@ -195,14 +195,16 @@ def test_each_file_knows_where_it_comes_from(parts: Callable[..., list[Part]]) -
 
     tree = merge(layers, at="image", dress=dress)
     base, top = (part.id for part in layers)
-    assert [(entry.path, source) for entry, source in tree.sources()] == [
+    assert [(entry.path, source) for entry, _, source in tree.traced()] == [
         (b"", None),
         (b"d", Source(top, b"d", is_same=True)),
         (b"b", Source(base, b"a", is_same=True)),
         (b"c", Source(base, b"c", is_same=False)),
         (b"s", Source(base, b"s", is_same=True)),
     ]
-    assert [entry for entry, _ in tree.sources()] == [entry for entry, _ in tree.walk()]
+    expected = [(entry, b"".join(content)) for entry, content in tree.walk()]
+    assert [(entry, b"".join(content)) for entry, content, _ in tree.traced()] == expected
+    assert [(entry, b"".join(content)) for entry, content, _ in tree.traced(reads=False)] == [(entry, b"") for entry, _ in expected]
 
 
 def test_sources_are_told_without_reading_a_blob(parts: Callable[..., list[Part]]) -> None:
@@ -212,7 +214,7 @@ def test_sources_are_told_without_reading_a_blob(parts: Callable[..., list[Part]
         raise AssertionError
 
     tree = merge([Part(id=layer.id, headers=layer.headers, walk=walk)], at="image")
-    assert len([*tree.sources()]) == 2
+    assert len([*tree.traced(reads=False)]) == 2
 
 
 def test_an_opaque_directory_that_only_its_attributes_tell() -> None:

@@ -51,6 +51,19 @@ def test_bench_stream_measures_both_readings_beside_their_limits(tmp_path: Path,
     assert first(values(made, "files of 10 kB", "entries")["stream"]) > 150
 
 
+def test_bench_flat_measures_the_merged_stream_beside_that_of_the_layers(tmp_path: Path, image: str) -> None:
+    made = bench("bench_flat.py", tmp_path, image, "--files", "150", "--runs", "1")
+    streams = {"layers streamed", "flat tree streamed", "flat tree streamed from a store"}
+    for group in ("files of 10 kB", "image v1"):
+        for unit in ("s", "MB/s", "entries/s", "MB of memory"):
+            found = values(made, group, unit)
+            assert set(found) == streams | ({"headers merged"} if unit in ("s", "entries/s") else set())
+            assert all(value and value > 0 for one in found.values() for value in one)
+    entries = values(made, "image v1", "entries")
+    # Two tops, etc twice, two files, a whiteout, and above each layer its directory; one top, etc, a file, and thirteen of Apptainer's.
+    assert entries == {name: [9 if name == "layers streamed" else 16] for name in sorted(streams)}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="the stand-in mounts and makes devices, which needs root")
 def test_bench_publish_counts_one_revision_for_each_change_and_none_for_nothing(tmp_path: Path) -> None:
     made = bench("bench_publish.py", tmp_path, "--layers", "12", "--images", "2")
