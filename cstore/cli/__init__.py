@@ -18,7 +18,7 @@ __all__ = ["main", "program"]
 
 _VERBS = (
     *("add", "remove", "tag", "list", "inspect", "prune", "verify", "repair", "adopt", "diff", "view", "config"),
-    *("expand", "lint", "completion"),
+    *("sync", "expand", "lint", "completion"),
 )
 _FAILED = 3
 _INTERRUPTED = 130

@@ -18,9 +18,11 @@ from cstore.publish.find import find_place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore.publish.hub import Hub
     from cstore.publish.place import Place
+    from cstore.publish.repository import Site
 
-__all__ = ["Revision", "place_at", "revision_options"]
+__all__ = ["Revision", "hub_at", "place_at", "revision_options"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -59,18 +61,46 @@ def place_at(location: str, progress: Progress = silent, revision: Revision | No
     return place
 
 
+def hub_at(location: str, progress: Progress = silent, revision: Revision | None = None) -> Hub:
+    """Return the hub that ROOT means; the environment can move what is CernVM-FS's.
+
+    Raises:
+        UsageError: options for a revision, where there are none, or a message without a name; the environment names no program.
+        StoreError: this machine publishes no such repository, there is no such directory, or the location has another scheme.
+    """
+    from cstore.publish.hub import CvmfsHub, find_hub  # noqa: PLC0415 - of few verbs
+
+    if location.startswith(SCHEME):
+        from cstore.publish.cvmfs import CvmfsPlace, parse_hub_location  # noqa: PLC0415
+
+        repository, path = parse_hub_location(location, _site())
+        return CvmfsHub(CvmfsPlace(repository=repository, path=path, progress=progress, **_asked(revision or Revision())))
+    if revision not in (None, Revision()):
+        raise click.UsageError("--wait, --tag, --message and --skip-reserved are for a ROOT in CernVM-FS")
+    return find_hub(location, progress)
+
+
 def _place_in_repository(location: str, progress: Progress, revision: Revision) -> Place:
     # A plain directory needs nothing of all that, which takes its time.
     from cstore.publish.cvmfs import CvmfsPlace, parse_location  # noqa: PLC0415
-    from cstore.publish.repository import Site  # noqa: PLC0415
+
+    repository, path = parse_location(location, _site())
+    return CvmfsPlace(repository=repository, path=path, progress=progress, **_asked(revision))
+
+
+def _site() -> Site:
+    from cstore.publish.repository import Site  # noqa: PLC0415 - as above
 
     moved: dict[str, Any] = {name: Path(os.environ[variable]) for name, variable in _VARIABLES.items() if variable in os.environ}
     if _COMMAND in os.environ:
         moved["command"] = _program(os.environ[_COMMAND])
-    repository, path = parse_location(location, Site(**moved))
+    return Site(**moved)
+
+
+def _asked(revision: Revision) -> dict[str, Any]:
     if revision.message and not revision.tag:
         raise click.UsageError("--message tells what a named revision is, so it takes --tag")
-    return CvmfsPlace(repository=repository, path=path, progress=progress, **asdict(revision))
+    return asdict(revision)
 
 
 def _program(text: str) -> tuple[str, ...]:

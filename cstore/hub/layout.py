@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cstore.model.digest import Digest
     from cstore.model.remote import RemoteName
 
-__all__ = ["HubLayout", "catalogs", "flat_at", "layer_at", "layerfs_at", "target_from"]
+__all__ = ["HubLayout", "catalogs", "cover_at", "flat_at", "layer_at", "layerfs_at", "target_from"]
 
 STORE = "podmanStore"
 """The store of images for the usual platform."""
@@ -31,6 +31,8 @@ ABOUT = ".metadata/cstore.json"
 STATUS = "status.json"
 """What was known when the newest revision was made, for whoever wants to know when an image appears."""
 LAYERFS = "layerfs"
+COVER = "cover-"
+"""How the name of a layer's tree begins that covers several chains."""
 MANIFEST = "manifest.json"
 INDEX = "index.json"
 """The image index through which the manifest was found."""
@@ -70,6 +72,11 @@ def layer_at(digest: Digest) -> str:
 def layerfs_at(digest: Digest) -> str:
     """Where the tree of a layer is, or a symlink to it."""
     return f"{layer_at(digest)}/{LAYERFS}"
+
+
+def cover_at(digest: Digest, name: str) -> str:
+    """Where a tree of a layer is that covers several chains (spec H9)."""
+    return f"{layer_at(digest)}/{COVER}{name}"
 
 
 def flat_at(image: ImageID) -> str:

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
 from cstore.errors import StoreError
-from cstore.hub.layout import ABOUT, INDEX, MANIFEST, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class HubChange:
     """What makes the flat trees that may be lacking, given their path."""
     trees: Mapping[Digest, Callable[[str], PutTree]] = field(factory=dict)
     """The same for layers that have no tree in a store."""
+    covers: Mapping[Digest, PutTree] = field(factory=dict)
+    """Trees of layers that cover several chains, since that of no single one does (spec H9)."""
     doomed: Mapping[Digest, str] = field(factory=dict)
     """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
     day: dt.date
@@ -111,9 +113,16 @@ class _Plan:
                     made.add(path)
                     yield self._change.trees[digest](path)
 
+        yield from (cover for cover in self._change.covers.values() if self._reading.found(cover.path) == "nothing")
+
     def layer_links(self) -> Iterator[Step]:
-        """Yield the symlinks by which the snapshotter finds layers of a store."""
+        """Yield the symlinks by which the snapshotter finds layers of a store, or those that cover several chains."""
         made: set[str] = set()
+        for digest, cover in self._change.covers.items():
+            path = layerfs_at(digest)
+            made.add(path)
+            if self._reading.target(path) != target_from(path, cover.path):
+                yield PutSymlink(path=path, target=target_from(path, cover.path))
         for offered in self._change.offered:
             for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
                 path = layerfs_at(digest)
@@ -170,11 +179,19 @@ class _Plan:
         leading.update({o.layout.name(o.name): o.image for o in self._change.offered if Offer.FLAT in o.offers})
         for path, _ in self._change.removed:
             leading.pop(path, None)
-        unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
         before = self._reading.about().retired
+        unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
+        unused |= {*self._former_covers(), *(path for path in before if COVER in path and self._reading.found(path) == "a directory")}
         since = {path: before.get(path, self._change.day) for path in sorted(unused)}
         outdated = [path for path, day in since.items() if path in before and self._change.day - day >= self._change.grace]
         return {path: day for path, day in since.items() if path not in outdated}, outdated
+
+    def _former_covers(self) -> Iterator[str]:
+        """Yield the trees that covered several chains before others do."""
+        for digest, cover in self._change.covers.items():
+            former = self._reading.target(layerfs_at(digest)) or ""
+            if COVER in former and not former.endswith(cover.path):
+                yield f"{layer_at(digest)}/{former.rpartition('/')[2]}"
 
     def catalogs(self, coming: Sequence[Step]) -> Iterator[Step]:
         if self._change.has_catalogs:

@@ -13,7 +13,7 @@ from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, MET
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
-from cstore.origin import opened, read, room
+from cstore.origin import read, room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,15 +106,16 @@ class HubReading:
 
     def flats(self) -> list[ImageID]:
         """Return the images of which there is a flat tree."""
-        with opened(self.root) as top:
-            return [ImageID(name) for _, name in _two_levels(top, FLAT) if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
+        with room(self.root, "") as top:
+            found = _two_levels(top, FLAT) if top is not None else ()
+            return [ImageID(name) for _, name in found if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
 
     def layer_trees(self) -> list[str]:
         """Return the digests, in hexadecimal, of layers whose tree is no symlink into a store."""
         found = []
-        with opened(self.root) as top:
-            for shard, name in _two_levels(top, LAYERS):
-                with top.along(f"{LAYERS}/{shard}/{name}") as here:
+        with room(self.root, "") as top:
+            for shard, name in _two_levels(top, LAYERS) if top is not None else ():
+                with room(self.root, f"{LAYERS}/{shard}/{name}") as here:
                     if here is not None and here.found(LAYERFS) == "a directory":
                         found.append(name)
         return found
@@ -122,9 +123,9 @@ class HubReading:
     def names(self) -> dict[str, ImageID]:
         """Return the paths of all public names that lead to a flat tree, each with its image."""
         found: dict[str, ImageID] = {}
-        with opened(self.root) as top:
-            for name, is_directory in top.entries().items():
-                if is_directory and (name == OTHERS or not name.startswith((".", STORE))):
+        with room(self.root, "") as top:
+            for name, is_directory in top.entries().items() if top is not None else ():
+                if top is not None and is_directory and (name == OTHERS or not name.startswith((".", STORE))):
                     for path, target in _symlinks(top, name):
                         if (image := _flat_image(path, target)) is not None:
                             found[path] = image
@@ -134,19 +135,18 @@ class HubReading:
         """Return the paths of all public names of which there are metadata."""
         start = f"{METADATA}/"
         found = []
-        with opened(self.root) as top:
-            for directory in _directories(top, METADATA):
-                with top.along(directory) as here:
+        with room(self.root, "") as top:
+            for directory in _directories(top, METADATA) if top is not None else ():
+                with room(self.root, directory) as here:
                     if here is not None and here.found(MANIFEST) == "a file":
                         found.append(directory.removeprefix(start))
         return found
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores, of all platforms."""
-        with opened(self.root) as top:
-            return [
-                name for name, is_directory in top.entries().items() if is_directory and (name == STORE or name.startswith(f"{STORE}."))
-            ]
+        with room(self.root, "") as top:
+            found = top.entries() if top is not None else {}
+        return [name for name, is_directory in found.items() if is_directory and (name == STORE or name.startswith(f"{STORE}."))]
 
     def _read(self, path: str, most: int) -> bytes | None:
         try:

@@ -50,7 +50,7 @@ class Tree:
     @property
     def whiteouts(self) -> int:
         """How many whiteouts it has besides those that are members of the tar."""
-        return len(self._whiteouts())
+        return len(self.hidden())
 
     def walk(self) -> Iterator[tuple[Entry, Iterator[bytes]]]:
         """Yield each entry of the tree with the bytes of its content; the content must be read before the next entry.
@@ -82,7 +82,7 @@ class Tree:
             for path in sorted(self.shape.implied):
                 for directory in self._missing(path, made):
                     yield self._directory(directory), iter(())
-            for hidden in self._whiteouts():
+            for hidden in self.hidden():
                 yield whiteout(hidden), iter(())
             reader.finish()
         finally:
@@ -110,7 +110,8 @@ class Tree:
         there = self.below.directories.get(path) if path in self.shape.inherited else None
         return evolve(_cleaned(there or (_IMPLIED if path else _TOP)), path=path)
 
-    def _whiteouts(self) -> list[bytes]:
+    def hidden(self) -> list[bytes]:
+        """Return the paths of the whiteouts that it has besides those that are members of the tar, in their order."""
         hidden = set(self.shape.whiteouts)
         for directory, own in self.shape.opaque.items():
             for name in self.below.names.get(directory, frozenset()) - own:

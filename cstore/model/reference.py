@@ -10,7 +10,7 @@ from attrs import frozen
 from cstore.errors import FormatError
 from cstore.model.digest import Digest, found
 
-__all__ = ["Reference"]
+__all__ = ["Reference", "names_of"]
 
 _DEFAULT_DOMAIN = "docker.io"
 _DOMAIN_ALIASES = {
@@ -74,6 +74,12 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+
+
+def names_of(reference: Reference) -> tuple[str, ...]:
+    """Return all ways to write the repository of a name, its own first: some domains stand for another one."""
+    aliases = [alias for alias, domain in _DOMAIN_ALIASES.items() if domain == reference.domain]
+    return tuple(f"{domain}/{reference.path}" for domain in (reference.domain, *aliases))
 
 
 def _split_domain(text: str) -> tuple[str, str]:

@@ -118,12 +118,12 @@ class Batch:
         self._fetch([image], self._read(makes=True))
 
     def read(self) -> Store:
-        """Return the store as it is now; a new one where there is none and an image is taken.
+        """Return the store as it is now, or a new one where there is none.
 
         Raises:
-            StoreError: there is none, or something else.
+            StoreError: there is something else.
         """
-        return self._read()
+        return self._read(makes=True)
 
     @property
     def layers(self) -> Mapping[LayerID, FetchedLayer]:

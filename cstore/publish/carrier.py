@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Carried", "Carrier", "MovedOnError", "Target", "is_unspeakable"]
 
-_MOST_CATALOGS = 300
+_MOST_CATALOGS = 900
+"""A first round fills 256 shards each of a pool, of layers and of flat trees."""
 
 
 class MovedOnError(Exception):

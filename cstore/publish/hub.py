@@ -38,6 +38,16 @@ class Hub(Protocol):
         """Whether directories of it become catalogs by markers in them."""
         ...
 
+    @property
+    def takes_links(self) -> bool:
+        """Whether files of one tree may be hard links to those of another."""
+        ...
+
+    @property
+    def refuses_reserved(self) -> bool:
+        """Whether layers with names that CernVM-FS takes for its own cannot be published."""
+        ...
+
     def store(self, path: str) -> Place:
         """Return the place of one of its stores, by its path below the hub."""
         ...
@@ -77,6 +87,16 @@ class DirectoryHub:
     @property
     def has_catalogs(self) -> bool:
         """No: there are no catalogs."""
+        return False
+
+    @property
+    def takes_links(self) -> bool:
+        """No: each tree stays by itself, whatever becomes of the others."""
+        return False
+
+    @property
+    def refuses_reserved(self) -> bool:
+        """No: all names are the same here."""
         return False
 
     def store(self, path: str) -> Place:
@@ -135,6 +155,16 @@ class CvmfsHub:
     def has_catalogs(self) -> bool:
         """Yes."""
         return True
+
+    @property
+    def takes_links(self) -> bool:
+        """Yes: an ingest makes files of their own of them (spec H10)."""
+        return True
+
+    @property
+    def refuses_reserved(self) -> bool:
+        """Yes, unless it was asked that they are left out."""
+        return not self.place.skips_reserved
 
     def store(self, path: str) -> Place:
         """Return the place of one of its stores."""

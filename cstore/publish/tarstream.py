@@ -135,7 +135,7 @@ class TarStream:
                 self._content(entry.size, content if entry.pieces is None else _filled(entry, content))
                 advance(entry.stored)
             elif entry.kind is Kind.HARDLINK:
-                self._member(place, entry, top + b"/" + entry.target)
+                self._member(place, entry, self._target(top, entry.target))
             else:
                 self._member(place, entry)
                 if not (entry.path or step.inside):
@@ -146,6 +146,10 @@ class TarStream:
             self._file(f"{step.path}/{name}", len(data), iter([data]))
         for name in step.directories:
             self._directory(f"{step.path}/{name}")
+
+    def _target(self, top: bytes, target: bytes) -> bytes:
+        """Return the name of a hard link's target: in the tree, or where it begins with a slash elsewhere below the path (spec H10)."""
+        return b"/".join(filter(None, (self._base, target[1:]))) if target.startswith(b"/") else top + b"/" + target
 
     def _file(self, path: str, size: int, content: Iterable[bytes]) -> None:
         self._member(self._placed(path), Entry(b"", Kind.FILE, 0o644, *_OWNER, 0, size=size))

@@ -49,6 +49,8 @@ class ImageState:
     """When that was, as far as this process knows; UTC."""
     error: str | None = None
     """Why the last try failed, None where it did not."""
+    is_ignored: bool = False
+    """Whether a wishlist says that its errors are told, and no reason to say that the round failed."""
 
 
 @frozen(kw_only=True)
@@ -63,6 +65,8 @@ class RoundReport:
     """Ordered by name and platform."""
     problems: tuple[str, ...] = ()
     """What concerns no single image: a wishlist or a list of tags that could not be read, a publish that failed."""
+    remarks: tuple[str, ...] = ()
+    """What is no problem, and hardly meant: wishes that take none of the tags that there are."""
     revision: int | None = None
     """The revision that was made; None where nothing was published, or in a plain directory."""
     changed: bool = False
@@ -76,9 +80,9 @@ class RoundReport:
     requests: int = 0
     """To registries."""
     seconds: Mapping[str, float] = field(factory=dict)
-    """How long the parts took: `expand`, `look`, `fetch`, `publish`."""
+    """How long the parts took: `expand`, `look`, `fetch`, `verify`, `publish`."""
 
     @property
     def is_complete(self) -> bool:
         """Whether everything that is wished is published as the registries have it, and no list was unreadable."""
-        return not self.problems and not any(image.error for image in self.images)
+        return not self.problems and not any(image.error and not image.is_ignored for image in self.images)

@@ -91,8 +91,9 @@ def test_stores_are_found_by_their_names(hub: Path) -> None:
     assert HubReading(hub).stores() == ["podmanStore", "podmanStore.arm64"]
 
 
-def test_an_empty_hub_has_nothing(tmp_path: Path) -> None:
-    reading = HubReading(tmp_path)
+@pytest.mark.parametrize("name", ["", "none"])
+def test_where_no_hub_is_nothing_is_found(tmp_path: Path, name: str) -> None:
+    reading = HubReading(tmp_path / name)
     assert (reading.names(), reading.flats(), reading.layer_trees(), reading.described(), reading.stores()) == ({}, [], [], [], [])
     assert reading.about() == HubAbout()
 

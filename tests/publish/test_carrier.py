@@ -62,7 +62,7 @@ def test_more_catalogs_than_one_call_may_bring_are_brought_by_several(publisher:
     try:
         batch.add(made["new"], name=NEW)
         steps = batch.plan().steps
-        more = [file_of(f"overlay/.extra/{number}/.cvmfscatalog", b"") for number in range(650)]
+        more = [file_of(f"overlay/.extra/{number}/.cvmfscatalog", b"") for number in range(1850)]
         first_link = next(number for number, step in enumerate(steps) if isinstance(step, PutSymlink) and "/l/" in step.path)
         delta = Delta((*steps[:first_link], *more, *steps[first_link:]))
         watched = seen(publisher, tmp_path / "seen")
@@ -71,12 +71,12 @@ def test_more_catalogs_than_one_call_may_bring_are_brought_by_several(publisher:
         batch.close()
     assert publisher.verbs == ["ingest"] * 3
     assert publisher.revision == 4
-    assert streamed > 650 * 512
+    assert streamed > 1850 * 512
     between = sorted((tmp_path / "seen").iterdir())
     assert [problems(store) for store in between] == [[]] * 3
     assert [set(names(store)) for store in between] == [set(), set(), {NEW}]
     counts = [len(list((store / "overlay/.extra").glob("*/.cvmfscatalog"))) for store in between]
-    assert counts[0] < 300 < counts[1] <= 600 < counts[2] == 650
+    assert counts[0] < 900 < counts[1] <= 1800 < counts[2] == 1850
     assert publisher.check() == ""
 
 

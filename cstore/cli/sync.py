@@ -1,0 +1,223 @@
+"""`cstore sync`: publish what wishlists want."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import field, frozen
+
+from cstore.cli import show
+from cstore.cli.grace import grace_option
+from cstore.cli.registry import registries, registry_options
+from cstore.cli.site import Revision, hub_at, revision_options
+from cstore.location import SCHEME
+from cstore.model.offer import ALL_OFFERS, Offer, parse_offers
+from cstore.model.platform import Platform
+from cstore.progress import Progress, silent
+from cstore.sync.report import ImageState, Outcome, RoundReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cstore.sync.rounds import Rounds
+
+__all__ = ["Asked", "command", "hub_options", "roots", "rounds_of"]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_USUAL_PLATFORM = "linux/amd64"
+_TOLD = (Outcome.ADDED, Outcome.UPDATED, Outcome.REMOVED)
+
+
+@frozen(kw_only=True)
+class Asked:
+    """How rounds were asked to be."""
+
+    platform: Platform
+    offers: frozenset[Offer]
+    grace: dt.timedelta
+    prune: bool
+    cache: Path | None
+    cache_size: float
+    revision: Revision = field(factory=Revision)
+
+
+def hub_options(verb: F) -> F:
+    """Give a verb the options for rounds; it takes them as `root`, `forms`, `platform`, `prune`, `grace` and `skip_reserved`."""
+    options = (
+        click.option(
+            "--to", "root", default="", metavar="ROOT", help="A directory, or cvmfs://REPOSITORY[/SUBDIRECTORY]; else cvmfs_repo."
+        ),
+        click.option(
+            "--forms",
+            callback=_offers,
+            default=",".join(offer.value for offer in Offer),
+            show_default=True,
+            metavar="FORM,...",
+            help="What is published of an image, unless its entry says so.",
+        ),
+        click.option(
+            "--platform",
+            callback=_platform,
+            default=_USUAL_PLATFORM,
+            show_default=True,
+            metavar="OS/ARCH[/VARIANT]",
+            help="For which platform, unless an entry says so.",
+        ),
+        click.option("--prune", is_flag=True, help="Remove names that no wish stands for."),
+        grace_option("How long readers may use what is retired."),
+        click.option("--skip-reserved", is_flag=True, help="In CernVM-FS, leave out files with names that it takes for its own."),
+    )
+    for option in reversed(options):
+        verb = option(verb)
+    return verb
+
+
+def _offers(_context: click.Context, _option: click.Parameter, value: str) -> frozenset[Offer]:
+    return parse_offers(value) if value else ALL_OFFERS
+
+
+def _platform(_context: click.Context, _option: click.Parameter, value: str) -> Platform:
+    return Platform.parse(value)
+
+
+@click.command("sync")
+@click.argument("wishlists", metavar="WISHLIST...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@hub_options
+@click.option("--dry-run", is_flag=True, help="Fetch and verify, and print the steps, but write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@revision_options
+@registry_options
+def command(
+    wishlists: tuple[Path, ...],
+    root: str,
+    *,
+    forms: frozenset[Offer],
+    platform: Platform,
+    prune: bool,
+    grace: dt.timedelta,
+    skip_reserved: bool,
+    dry_run: bool,
+    as_json: bool,
+    wait: float,
+    revision_tag: str,
+    message: str,
+    cache: Path | None,
+    cache_size: float,
+) -> int:
+    """Publish what the WISHLISTs want and registries have, all together in one revision.
+
+    A name that cannot be looked up or fetched keeps what it has; then the exit code is 1.
+    """
+    revision = Revision(wait=wait, tag=revision_tag, message=message, skips_reserved=skip_reserved)
+    asked = Asked(platform=platform, offers=forms, grace=grace, prune=prune, cache=cache, cache_size=cache_size, revision=revision)
+    complete = True
+    for place, own in roots(wishlists, root).items():
+        with show.progress() as progress, rounds_of(place, asked, progress) as rounds:
+            if dry_run:
+                preview = rounds.preview(own)
+                report, steps = preview.report, preview.delta
+            else:
+                report, steps = rounds.run(own), None
+        if as_json:
+            click.echo(show.as_json(_dict(place, report) | ({} if steps is None else {"steps": [show.step_dict(step) for step in steps]})))
+        else:
+            for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report)]:
+                show.say(line)
+        complete = complete and report.is_complete
+    return 0 if complete else 1
+
+
+def roots(wishlists: Sequence[Path], root: str) -> dict[str, list[Path]]:
+    """Return where each wishlist is to be published: where the command line says, or else each where it says itself.
+
+    Raises:
+        UsageError: one says nothing.
+        StoreError: one cannot be read, and nothing else says where.
+    """
+    if root:
+        return {root: list(wishlists)}
+    from cstore.sync.wishlist import read_wishlist  # noqa: PLC0415 - of few verbs
+
+    found: dict[str, list[Path]] = {}
+    for path in wishlists:
+        repository = read_wishlist(path).repository
+        if not repository:
+            raise click.UsageError(f"{path}: expected a cvmfs_repo, found none; --to ROOT says where to publish")
+        found.setdefault(f"{SCHEME}{repository}", []).append(path)
+    return found
+
+
+@contextmanager
+def rounds_of(root: str, asked: Asked, progress: Progress = silent) -> Iterator[Rounds]:
+    """Give what carries out rounds, while the body runs.
+
+    Args:
+        root: where images are published.
+        asked: how.
+        progress: is told of what goes on.
+    """
+    from cstore.sync.round import Terms  # noqa: PLC0415 - of few verbs
+    from cstore.sync.rounds import Rounds  # noqa: PLC0415
+
+    hub = hub_at(root, progress, asked.revision)
+    terms = Terms(platform=asked.platform, offers=asked.offers, grace=asked.grace, is_pruned=asked.prune)
+    with registries(asked.cache, asked.cache_size) as asking:
+        yield Rounds(hub, asking, terms, now=lambda: dt.datetime.now(tz=dt.UTC), progress=progress)
+
+
+def _lines(report: RoundReport) -> Iterator[str]:
+    for image in report.images:
+        if image.outcome in _TOLD:
+            yield f"{image.outcome.value} {_called(image)}"
+    yield from (f"{_called(image)}: {image.error}" for image in report.images if image.error is not None)
+    yield from report.problems
+    yield from report.remarks
+    kept = sum(image.outcome is Outcome.KEPT for image in report.images)
+    if kept:
+        yield f"{show.count(kept, 'name')} that no wish stands for, kept; --prune removes them, where all wishes could be read"
+    counts = [f"{number} {outcome.value}" for outcome in Outcome if (number := sum(image.outcome is outcome for image in report.images))]
+    yield f"{', '.join(counts) or 'nothing wished'}; {_published(report)}"
+
+
+def _called(image: ImageState) -> str:
+    return image.name if image.platform == _USUAL_PLATFORM else f"{image.name} ({image.platform})"
+
+
+def _published(report: RoundReport) -> str:
+    if not report.changed:
+        return "nothing to publish"
+    where = "published" if report.revision is None else f"revision {report.revision}"
+    fetched = f"{show.size(report.bytes_fetched)} fetched in {show.count(report.requests, 'request')}"
+    return f"{where}, {show.count(report.layers, 'new layer')}, {fetched}"
+
+
+def _dict(root: str, report: RoundReport) -> dict[str, object]:
+    return {
+        "root": root,
+        "complete": report.is_complete,
+        "changed": report.changed,
+        "revision": report.revision,
+        "images": [
+            {
+                "name": image.name,
+                "platform": image.platform,
+                "outcome": image.outcome.value,
+                "registry_digest": image.registry_digest,
+                "published_digest": image.published_digest,
+                "error": image.error,
+            }
+            for image in report.images
+        ],
+        "problems": list(report.problems),
+        "remarks": list(report.remarks),
+        "layers": report.layers,
+        "bytes_fetched": report.bytes_fetched,
+        "bytes_streamed": report.bytes_streamed,
+        "requests": report.requests,
+        "seconds": {part: round(seconds, 3) for part, seconds in report.seconds.items()},
+    }

@@ -1,0 +1,231 @@
+"""One round: what is wished is looked up, what is lacking is fetched, and all of it published together (spec Z1 to Z9)."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from attrs import evolve, frozen
+
+from cstore.errors import FormatError, SourceError, StoreError
+from cstore.model.digest import Digest
+from cstore.model.offer import Offer
+from cstore.model.reference import Reference
+from cstore.progress import Progress, silent
+from cstore.source.registry import from_registry
+from cstore.sync.asking import ask
+from cstore.sync.assembly import Assembly
+from cstore.sync.expansion import Expansion, expand
+from cstore.sync.published import Published
+from cstore.sync.removing import unwished
+from cstore.sync.wishlist import read_wishlists
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from cstore.model.platform import Platform
+    from cstore.model.remote import RemoteName
+    from cstore.publish.hub import Hub
+    from cstore.registry.registries import Registries
+    from cstore.source.image import SourceImage
+    from cstore.sync.expansion import Wanted
+    from cstore.sync.removing import Unwished
+    from cstore.sync.wishlist import Wishlist
+
+__all__ = ["Round", "Terms"]
+
+_TELLING = frozenset([Offer.PODMAN, Offer.METADATA])
+"""Where these are offered, what is published tells its digest."""
+
+
+@frozen(kw_only=True)
+class Terms:
+    """On which terms rounds are carried out."""
+
+    platform: Platform
+    """Of wishes that name none."""
+    offers: frozenset[Offer]
+    """Of wishes that name none."""
+    grace: dt.timedelta
+    """How long readers may still use what is retired, in whole days."""
+    is_pruned: bool = False
+    """Whether names go that no wish stands for."""
+
+
+class Round:
+    """One round, step by step; a context manager that lets go of what was fetched.
+
+    Args:
+        hub: where images are published.
+        registries: where they come from.
+        terms: on which.
+        day: of today.
+        progress: is told of what goes on.
+    """
+
+    def __init__(self, hub: Hub, registries: Registries, terms: Terms, *, day: dt.date, progress: Progress = silent) -> None:
+        self._registries = registries
+        self._terms = terms
+        self._progress = progress
+        self._published = Published(hub)
+        self._before = (registries.requests, registries.bytes_fetched)
+        self.assembly = Assembly(hub, day=day, grace=terms.grace, progress=progress)
+        self.wishlists: tuple[Wishlist, ...] = ()
+        self.expansion = Expansion()
+        self.told: dict[Wanted, Digest] = {}
+        """What registries have."""
+        self.former: dict[Wanted, Digest | None] = {}
+        """The digests under which registries had what is published."""
+        self.errors: dict[Wanted, str] = {}
+        """Why images could not be taken."""
+        self.taken: set[Wanted] = set()
+        self.kept: list[Unwished] = []
+        self.removed: list[Unwished] = []
+        self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.assembly.close()
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent to registries."""
+        return self._registries.requests - self._before[0]
+
+    @property
+    def bytes_fetched(self) -> int:
+        """How many bytes came from registries."""
+        return self._registries.bytes_fetched - self._before[1]
+
+    def look(self, wishlists: Sequence[Path], only: Collection[str] | None = None) -> None:
+        """Find out what is wished, what registries have of it, and what is published.
+
+        Args:
+            wishlists: the files.
+            only: the `registry/repository[:tag]` names to look at; None for everything.
+
+        Raises:
+            StoreError: the hub cannot be read.
+        """
+        with self.timed("expand"):
+            read, unread = read_wishlists(wishlists)
+            self.wishlists = read if only is None else tuple(_narrowed(wishlist, only) for wishlist in read)
+            expansion = expand(self.wishlists, self._registries, platform=self._terms.platform, offers=self._terms.offers, unread=unread)
+            wanted = tuple(image for image in expansion.wanted if only is None or _is_among(image.name, only))
+            self.expansion = evolve(expansion, wanted=wanted)
+        with self.timed("look"):
+            answers = ask("looking at", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
+            for image in wanted:
+                answer = answers[image.name]
+                if isinstance(answer, Digest):
+                    self.told[image] = answer
+                else:
+                    self.errors[image] = str(answer)
+                self.former[image] = self._published.digest(image, self.told.get(image))
+            if only is None:
+                self._look_for_unwished()
+
+    def fetch(self) -> None:
+        """Fetch and verify what is lacking, and take it; what fails is noted, and keeps what it has.
+
+        Raises:
+            StoreError: a store cannot be read.
+        """
+        with self.timed("fetch"):
+            lacking = [image for image, digest in self.told.items() if not self._published.is_whole(image, digest)]
+            opened = ask("opening", {image: partial(self._open, image) for image in lacking}, self._progress)
+            images: dict[Wanted, SourceImage] = {}
+            for wanted, image in opened.items():
+                if isinstance(image, StoreError):
+                    self.errors[wanted] = str(image)
+                elif not (wanted.offers & _TELLING) and self._published.has_trees(wanted, image.manifest_bytes):
+                    continue
+                else:
+                    images[wanted] = image
+            self._download(images)
+        with self.timed("verify"):
+            for wanted, image in images.items():
+                if wanted not in self.errors:
+                    self._take(wanted, image)
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Note how long a part of the round takes."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] = time.monotonic() - start
+
+    def _digest(self, name: RemoteName) -> Digest:
+        return name.digest or self._registries.digest(name)
+
+    def _open(self, wanted: Wanted) -> SourceImage:
+        image = from_registry(evolve(wanted.name, digest=self.told[wanted]), wanted.platform, self._registries)
+        there = image.config.platform
+        if there.architecture and not wanted.platform.runs(there):
+            raise SourceError(f"{wanted.name}: expected an image for {wanted.platform}, found one for {there}")
+        return image
+
+    def _download(self, images: dict[Wanted, SourceImage]) -> None:
+        """Bring all blobs into the cache that are needed, several at once, each once."""
+        needed: dict[Digest, list[Wanted]] = {}
+        questions: dict[Digest, Callable[[], None]] = {}
+        for wanted, image in images.items():
+            for number in self.assembly.lacks(wanted, image):
+                layer = image.manifest.layers[number]
+                needed.setdefault(layer.digest, []).append(wanted)
+                questions.setdefault(layer.digest, partial(self._bring, wanted.name, layer.digest, layer.size))
+        for digest, answer in ask("fetching", questions, self._progress).items():
+            for wanted in needed[digest] if isinstance(answer, StoreError) else ():
+                self.errors.setdefault(wanted, str(answer))
+
+    def _bring(self, name: RemoteName, digest: Digest, size: int) -> None:
+        self._registries.blob(name, digest, size).close()
+
+    def _take(self, wanted: Wanted, image: SourceImage) -> None:
+        try:
+            self.assembly.take(wanted, image)
+        except StoreError as error:
+            self.errors[wanted] = str(error)
+        else:
+            self.taken.add(wanted)
+
+    def _look_for_unwished(self) -> None:
+        for found in unwished(self._published, self.expansion):
+            if self._terms.is_pruned and not found.is_protected:
+                found.remove(self.assembly)
+                self.removed.append(found)
+            else:
+                self.kept.append(found)
+
+
+def _narrowed(wishlist: Wishlist, only: Collection[str]) -> Wishlist:
+    """Return a wishlist with the wishes of certain repositories alone, so that no other list of tags is asked for."""
+    repositories = {_repository(name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name) for name in only}
+    wishes = tuple(wish for wish in wishlist.wishes if _repository(f"{wish.name.registry}/{wish.name.repository}") in repositories)
+    return evolve(wishlist, wishes=wishes)
+
+
+def _is_among(name: RemoteName, only: Collection[str]) -> bool:
+    repository = _repository(f"{name.registry}/{name.repository}")
+    for asked in only:
+        head, colon, tag = asked.rpartition(":")
+        tagged = bool(colon) and "/" not in tag
+        if _repository(head if tagged else asked) == repository and (not tagged or tag == name.tag):
+            return True
+    return False
+
+
+def _repository(text: str) -> str:
+    """Return a repository as podman normalises it; a notification may name what is none."""
+    try:
+        return Reference.parse(text).repository
+    except FormatError:
+        return text

@@ -1,0 +1,188 @@
+"""Rounds, one after the other, and what is told of each (spec Z1 to Z9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from cstore.delta import Delta, file_of
+from cstore.hub.layout import STATUS, USUAL
+from cstore.progress import Progress, silent
+from cstore.publish.place import Published
+from cstore.sync.report import ImageState, Outcome, RoundReport
+from cstore.sync.round import Round
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from cstore.publish.hub import Hub
+    from cstore.registry.registries import Registries
+    from cstore.sync.expansion import Wanted
+    from cstore.sync.removing import Unwished
+    from cstore.sync.round import Terms
+
+__all__ = ["Preview", "Rounds"]
+
+_SOMETHING = Delta((file_of(STATUS, b""),))
+"""What stands for a delta that is still to be planned, while what will be known after it is told."""
+
+
+@frozen(kw_only=True)
+class Preview:
+    """What a round would do."""
+
+    report: RoundReport
+    delta: Delta
+
+
+@frozen(kw_only=True)
+class _Known:
+    """What this process knows of an image that it published."""
+
+    digest: str | None
+    revision: int | None
+    published: dt.datetime
+
+
+class Rounds:
+    """Carries out rounds on one hub; what it remembers between them only informs.
+
+    Args:
+        hub: where images are published.
+        registries: where they come from.
+        terms: of all rounds.
+        now: the time of day, in UTC.
+        tell: makes what is told beside the stores of what is known when a revision is made; None tells nothing there.
+        progress: is told of what goes on.
+    """
+
+    def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
+        self,
+        hub: Hub,
+        registries: Registries,
+        terms: Terms,
+        *,
+        now: Callable[[], dt.datetime],
+        tell: Callable[[RoundReport], bytes] | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._hub = hub
+        self._registries = registries
+        self._terms = terms
+        self._clock = now
+        self._tell = tell
+        self._progress = progress
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int = 1) -> RoundReport:
+        """Carry out one round: read the wishlists, look at the registries, and publish in one revision what has changed.
+
+        What cannot be read or fetched, or is not what was promised, keeps what it has; all else is published.
+
+        Args:
+            wishlists: the files; they are read anew.
+            only: the `registry/repository[:tag]` names to look at; None for everything.
+            number: the number of the round.
+
+        Raises:
+            StoreError: the round could not be carried out; what was published before is as it was.
+        """
+        started = self._clock()
+        with self._round(started) as turn:
+            turn.look(wishlists, only)
+            turn.fetch()
+            turn.assembly.status = self._told(turn, started, number)
+            with turn.timed("publish"):
+                done = self._hub.publish(turn.assembly.plan, turn.assembly.stores)
+            report = self._report(turn, started, number, done)
+        self._remember(report)
+        return report
+
+    def preview(self, wishlists: Sequence[Path]) -> Preview:
+        """Return what a round would do; layers are fetched and verified, and nothing is written.
+
+        Raises:
+            StoreError: as `run`.
+        """
+        started = self._clock()
+        with self._round(started) as turn:
+            turn.look(wishlists)
+            turn.fetch()
+            turn.assembly.status = self._told(turn, started, 1)
+            delta = turn.assembly.plan()
+            if delta:
+                self._hub.check(delta, turn.assembly.stores)
+            return Preview(report=self._report(turn, started, 1, Published(delta=delta)), delta=delta)
+
+    def _round(self, started: dt.datetime) -> Round:
+        return Round(self._hub, self._registries, self._terms, day=started.date(), progress=self._progress)
+
+    def _told(self, turn: Round, started: dt.datetime, number: int) -> bytes | None:
+        return None if self._tell is None else self._tell(self._report(turn, started, number, Published(delta=_SOMETHING)))
+
+    def _report(self, turn: Round, started: dt.datetime, number: int, done: Published) -> RoundReport:
+        images = [self._state(turn, wanted, started, done) for wanted in turn.expansion.wanted]
+        images += [_gone(found, Outcome.REMOVED) for found in turn.removed] + [_gone(found, Outcome.KEPT) for found in turn.kept]
+        return RoundReport(
+            number=number,
+            started=started,
+            ended=self._clock(),
+            images=tuple(sorted(images, key=lambda image: (image.name, image.platform))),
+            problems=tuple(_problems(turn)),
+            remarks=tuple(f"{wish.place}: {wish.text} takes none of the tags that there are" for wish in turn.expansion.unmatched),
+            revision=done.revision,
+            changed=bool(done.delta),
+            layers=turn.assembly.layers if done.delta else 0,
+            bytes_fetched=turn.bytes_fetched,
+            bytes_streamed=done.streamed,
+            requests=turn.requests,
+            seconds=dict(turn.seconds),
+        )
+
+    def _state(self, turn: Round, wanted: Wanted, started: dt.datetime, done: Published) -> ImageState:
+        told, former = turn.told.get(wanted), turn.former.get(wanted)
+        known = self._known.get((wanted.name.public, str(wanted.platform)))
+        error = turn.errors.get(wanted)
+        is_new = wanted in turn.taken and bool(done.delta)
+        if error is not None:
+            outcome = Outcome.FAILED
+        elif is_new:
+            outcome = Outcome.ADDED if former is None else Outcome.UPDATED
+        else:
+            outcome = Outcome.UNCHANGED
+        published = told if is_new or outcome is Outcome.UNCHANGED else former
+        if known is not None and known.digest != (str(published) if published else None):
+            known = None
+        return ImageState(
+            name=wanted.name.public,
+            platform=str(wanted.platform),
+            wish=wanted.wish.text,
+            outcome=outcome,
+            registry_digest=str(told) if told else None,
+            published_digest=str(published) if published else None,
+            revision=done.revision if is_new else known.revision if known else None,
+            published=started if is_new else known.published if known else None,
+            error=error,
+            is_ignored=any(wishlist.ignores(wanted.name.public) for wishlist in turn.wishlists),
+        )
+
+    def _remember(self, report: RoundReport) -> None:
+        for image in report.images:
+            if image.outcome in (Outcome.ADDED, Outcome.UPDATED):
+                self._known[image.name, image.platform] = _Known(
+                    digest=image.published_digest, revision=image.revision, published=report.ended
+                )
+
+
+def _gone(found: Unwished, outcome: Outcome) -> ImageState:
+    return ImageState(name=found.name, platform=found.platform or str(USUAL), wish="", outcome=outcome)
+
+
+def _problems(turn: Round) -> Iterator[str]:
+    yield from turn.expansion.unread
+    for failure in turn.expansion.failures:
+        if not any(wishlist.ignores(failure.wish.name.public) for wishlist in turn.wishlists):
+            yield f"{failure.wish.place}: {failure.error}"

@@ -1,0 +1,144 @@
+"""The trees that a round brings beside stores: flat ones, and those of layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from cstore.delta import PutTree
+from cstore.errors import StoreError
+from cstore.hub.covering import cover, fetched_chained, is_opaque, stored_chained
+from cstore.hub.flat import flat_step, flat_tree
+from cstore.hub.layout import LAYERFS, HubLayout
+from cstore.hub.linking import Linkable, LinkedTree
+from cstore.hub.parts import fetched_part, stored_part
+from cstore.hub.reading import HubReading
+from cstore.model.layout import BIG_LAYER, CATALOG
+from cstore.model.offer import Offer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from cstore.hub.covering import Chained
+    from cstore.layer.merging import Merged, Part
+    from cstore.model.chain import ImageID, LayerID
+    from cstore.model.digest import Digest
+    from cstore.publish.batch import Batch
+    from cstore.publish.hub import Hub
+    from cstore.source.fetch import FetchedLayer, Fetcher
+    from cstore.source.image import SourceImage
+    from cstore.store import Store
+    from cstore.sync.expansion import Wanted
+
+__all__ = ["Taken", "Trees", "layer_step"]
+
+
+@frozen
+class Taken:
+    """An image that is to be offered under a name."""
+
+    wanted: Wanted
+    image: SourceImage
+    batch: Batch | None
+    """Of the store that gets it; None where none does."""
+
+    @property
+    def layout(self) -> HubLayout:
+        """The paths for its platform."""
+        return HubLayout(self.wanted.platform)
+
+
+class Trees:
+    """Makes trees of layers that are fetched, or in a store of a hub.
+
+    Args:
+        hub: where they are to be.
+        loose: has fetched the layers of images that are in no store.
+    """
+
+    def __init__(self, hub: Hub, loose: Fetcher) -> None:
+        self._hub = hub
+        self._loose = loose
+        self._trees: dict[ImageID, Merged] = {}
+
+    def covers(self, takens: Sequence[Taken]) -> dict[Digest, PutTree]:
+        """Return the trees for layers that hide different things in several chains."""
+        reading = HubReading(self._hub.root)
+        chained: dict[Digest, dict[LayerID, Batch]] = {}
+        for taken in takens:
+            if taken.batch is not None and Offer.LAYERS in taken.wanted.offers:
+                for layer, descriptor in zip(taken.image.chain, taken.image.manifest.layers, strict=True):
+                    chained.setdefault(descriptor.digest, {})[layer] = taken.batch
+        covers: dict[Digest, PutTree] = {}
+        for digest, layers in chained.items():
+            batch = next(iter(layers.values()))
+            new = [layer for layer in layers if layer in batch.layers]
+            if new and is_opaque(batch.layers[new[0]]):
+                others = _stored_chains(batch.read(), digest, layers)
+            elif not new and not reading.has_layer(digest) and is_opaque((batch.read(), next(iter(layers)))):
+                others = _stored_chains(batch.read(), digest, ())
+            else:
+                continue
+            if (step := cover(digest, [*(fetched_chained(batch.layers[layer]) for layer in new), *others])) is not None:
+                covers[digest] = step
+        return covers
+
+    def flat(self, taken: Taken, path: str) -> PutTree:
+        """Return the step that puts the flat tree of an image; its headers are read once."""
+        image = taken.image
+        if image.id not in self._trees:
+            self._trees[image.id] = flat_tree([*self._parts(taken)], image.config_bytes, image.at)
+        tree = self._trees[image.id]
+        step = flat_step(path, tree, is_catalog=self._hub.has_catalogs and tree.counts.entries >= BIG_LAYER)
+        return evolve(step, tree=LinkedTree(tree, dict(self._linkable(taken)))) if self._hub.takes_links else step
+
+    def _linkable(self, taken: Taken) -> Iterator[tuple[str, Linkable]]:
+        """Yield the layers to whose files hard links may lead: those that an ingest brings, or has brought as far as can be seen."""
+        if taken.batch is None:
+            return
+        path, batch, reading = taken.layout.store, taken.batch, HubReading(self._hub.root)
+        store = batch.read()
+        for layer in taken.image.chain:
+            tree = f"{path}/{store.layout.tree(layer)}/diff"
+            is_new = layer in batch.layers and store.lacks(layer)
+            if is_new or reading.found(tree) == "a directory":
+                yield layer, Linkable(tree, is_ingested=is_new)
+
+    def _parts(self, taken: Taken) -> Iterator[Part]:
+        batch = taken.batch
+        fetched = self._loose.layers if batch is None else batch.layers
+        for layer in taken.image.chain:
+            if layer in fetched:
+                yield fetched_part(fetched[layer])
+            elif batch is not None:
+                yield stored_part(batch.read(), layer)
+            else:
+                raise StoreError(f"{taken.image.at}: expected all layers to be read, found that {layer} was not")
+
+
+def _stored_chains(store: Store, digest: Digest, but: Collection[LayerID]) -> Iterator[Chained]:
+    """Yield a layer in each chain of a store in which it stands, but for those just taken."""
+    for value in store.layers.mentioning(str(digest)):
+        record = store.layer(value["id"])
+        if record is not None and record.compressed_diff_digest == digest and not (record.id in but and store.lacks(record.id)):
+            yield stored_chained(store, record.id)
+
+
+def layer_step(layer: FetchedLayer, path: str) -> PutTree:
+    """Return the step that puts the tree of a layer that is in no store."""
+    scan = layer.scan
+    return PutTree(
+        path=path,
+        tree=layer.tree,
+        inside=LAYERFS,
+        files={CATALOG: b""} if scan.entries >= BIG_LAYER else {},
+        directories=(),
+        entries=scan.entries,
+        size=scan.content,
+        holes=scan.holes,
+        special=scan.special + layer.tree.whiteouts,
+        xattrs=scan.xattrs,
+        longest_xattr=scan.longest_xattr,
+        reserved=scan.reserved,
+    )

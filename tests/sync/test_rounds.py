@@ -1,0 +1,204 @@
+"""Rounds with a real registry: what is wished is published, and what cannot be had keeps what it has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cstore.hub.reading import HubReading
+from cstore.model.offer import Offer
+from cstore.store import Store
+from cstore.sync.report import Outcome
+from cstore.verification.store import verify
+from tests.sync.hubs import Hubbed, hubbed, image
+from tools.registries.server import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cstore.sync.report import RoundReport
+
+pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hubbed]:
+    with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
+        yield hubbed(tmp_path, registry, asked)
+
+
+def outcomes(report: RoundReport) -> dict[str, str]:
+    return {image.name.partition("/")[2]: image.outcome.value for image in report.images}
+
+
+def test_what_is_wished_is_offered_to_all_readers(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    report = hub.run(hub.wish("team/app:*"))
+    assert outcomes(report) == {"team/app:1": "added", "team/app:2": "added"}
+    assert (report.is_complete, report.changed, report.layers, report.problems) == (True, True, 3, ())
+    root = hub.hub.root
+    assert [*verify(root / "podmanStore")] == []
+    assert Store.open(root / "podmanStore").image(f"{hub.registry.address}/team/app:2").names == (f"{hub.registry.address}/team/app:2",)
+    flat = hub.public("team/app:2")
+    assert (flat / "data/2").read_bytes() == b"2" * 40
+    assert not (flat / "data/old").exists()
+    assert (flat / ".singularity.d/runscript").is_file()
+    manifest, _ = hub.registry.manifest("team/app", "2")
+    metadata = root / f".metadata/{hub.registry.address}/team/app:2/manifest.json"
+    assert metadata.read_bytes() == manifest
+    for layer in json.loads(manifest)["layers"]:
+        digest = layer["digest"].removeprefix("sha256:")
+        assert (root / f".layers/{digest[:2]}/{digest}/layerfs").resolve().parts[-3:-2] == ("overlay",)
+    status = json.loads((root / "status.json").read_bytes())
+    assert len(status["images"]) == 2
+
+
+def test_a_second_round_has_nothing_to_do_and_asks_once_for_each_name(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes = hub.wish("team/app:1", "team/app:2")
+    hub.run(wishes)
+    report = hub.run(wishes)
+    assert (outcomes(report), report.changed, report.requests) == ({"team/app:1": "unchanged", "team/app:2": "unchanged"}, False, 2)
+
+
+def test_a_moved_tag_is_followed_and_what_it_had_goes_after_the_grace(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    former = hub.public("team/app:1").resolve()
+    hub.push("team/app", {"1": image(2)})
+    report = hub.run(wishes)
+    assert (outcomes(report), report.layers) == ({"team/app:1": "updated"}, 1)
+    assert (hub.public("team/app:1") / "data/2").exists()
+    assert former.exists()
+    hub.days = 13
+    assert not hub.run(wishes).changed
+    assert former.exists()
+    hub.days = 14
+    report = hub.run(wishes)
+    assert (report.changed, outcomes(report)) == (True, {"team/app:1": "unchanged"})
+    assert not former.exists()
+    assert len([*Store.open(hub.hub.root / "podmanStore").all_layers()]) == 2
+    assert [*verify(hub.hub.root / "podmanStore")] == []
+    links = [*(hub.hub.root / ".layers").glob("*/*/layerfs")]
+    assert len(links) == 2
+    assert all(link.is_dir() for link in links)
+    assert not hub.run(wishes).changed
+
+
+def test_what_is_wished_no_more_stays_until_somebody_asks_to_prune(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.run(hub.wish("team/app:*"))
+    wishes = hub.wish("team/app:1")
+    report = hub.run(wishes)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "kept"}, False)
+    report = hub.run(wishes, prune=True)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "removed"}, True)
+    assert not hub.public("team/app:2").is_symlink()
+    assert not (hub.hub.root / f".metadata/{hub.registry.address}/team/app:2").exists()
+    assert [name for found in Store.open(hub.hub.root / "podmanStore").all_images() for name in found.names] == [
+        f"{hub.registry.address}/team/app:1"
+    ]
+    assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
+
+
+@pytest.mark.parametrize("lost", ["tag", "repository", "registry", "wishlist"])
+def test_nothing_is_removed_since_something_could_not_be_read(hub: Hubbed, lost: str) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes = hub.wish("team/app:1" if lost == "tag" else "team/app:*")
+    other = hub.wish(name="other.yaml")
+    hub.run(wishes)
+    if lost == "tag":
+        hub.registry.untag("team/app", "1")
+    elif lost == "repository":
+        shutil.rmtree(hub.registry.storage / "docker/registry/v2/repositories/team/app")
+    elif lost == "registry":
+        hub.registry.__exit__()
+    else:
+        wishes.write_text("version: 2\n")
+    report = hub.run(wishes, other, prune=True)
+    assert not report.is_complete
+    assert not report.changed
+    assert all((hub.public(f"team/app:{tag}") / f"data/{tag}").exists() for tag in ("1",))
+
+
+def test_one_image_that_is_damaged_keeps_no_other_from_being_published(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    manifest, _ = hub.registry.manifest("team/app", "1")
+    blob = hub.registry.blob_path(json.loads(manifest)["layers"][1]["digest"])
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    report = hub.run(hub.wish("team/app:1", "team/app:2"))
+    assert outcomes(report) == {"team/app:1": "failed", "team/app:2": "added"}
+    (failed,) = [found for found in report.images if found.outcome is Outcome.FAILED]
+    assert "expected digest sha256:" in (failed.error or "")
+    assert failed.published_digest is None
+    assert not report.is_complete
+    assert not hub.public("team/app:1").is_symlink()
+    assert [*verify(hub.hub.root / "podmanStore")] == []
+
+
+def test_errors_that_a_wishlist_ignores_are_told_and_are_no_failure(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    report = hub.run(hub.wish("team/app:1", "team/gone:1", more=f"ignoreErrors: ['{hub.registry.address}/team/gone:*']\n"))
+    assert outcomes(report) == {"team/app:1": "added", "team/gone:1": "failed"}
+    assert report.is_complete
+
+
+def test_several_platforms_get_stores_and_names_of_their_own(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "arm": image(2, "arm64")})
+    entry = "{image: '%s/team/app:%s', platforms: [linux/%s]}"
+    report = hub.run(hub.wish(entry % (hub.registry.address, "1", "amd64"), entry % (hub.registry.address, "arm", "arm64")))
+    assert outcomes(report) == {"team/app:1": "added", "team/app:arm": "added"}
+    root = hub.hub.root
+    assert HubReading(root).stores() == ["podmanStore", "podmanStore.arm64"]
+    assert (root / f".multiarch/arm64/{hub.registry.address}/team/app:arm/data/2").exists()
+    report = hub.run(hub.wish(entry % (hub.registry.address, "1", "arm64")))
+    assert outcomes(report)["team/app:1"] == "failed"
+
+
+@pytest.mark.parametrize("offer", [*Offer])
+def test_only_what_is_asked_is_published_and_nothing_twice(hub: Hubbed, offer: Offer) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    offers = frozenset([offer])
+    assert outcomes(hub.run(wishes, offers=offers)) == {"team/app:1": "added"}
+    root = hub.hub.root
+    there = {
+        Offer.PODMAN: (root / "podmanStore").exists(),
+        Offer.LAYERS: (root / ".layers").exists(),
+        Offer.FLAT: (root / ".flat").exists() and hub.public("team/app:1").is_dir(),
+        Offer.METADATA: (root / ".metadata").exists(),
+    }
+    assert [one for one, is_there in there.items() if is_there] == [offer]
+    assert not hub.run(wishes, offers=offers).changed
+    report = hub.run(wishes)
+    assert report.changed
+    assert not hub.run(wishes).changed
+    assert (hub.public("team/app:1") / "data/1").exists()
+
+
+def test_a_round_may_look_at_a_few_names_only(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.push("team/other", {"1": image(3)})
+    wishes = hub.wish("team/app:*", "team/other:1")
+    rounds = hub.rounds()
+    report = rounds.run([wishes], only=[f"{hub.registry.address}/team/app:2"])
+    assert outcomes(report) == {"team/app:2": "added"}
+    report = rounds.run([wishes], only=[f"{hub.registry.address}/team/other"])
+    assert outcomes(report) == {"team/other:1": "added"}
+    assert outcomes(rounds.run([wishes], only=["elsewhere.example.org/a:1"])) == {}
+    report = rounds.run([wishes])
+    assert outcomes(report) == {"team/app:1": "added", "team/app:2": "unchanged", "team/other:1": "unchanged"}
+    assert [found.published is not None for found in report.images] == [True, True, True]
+
+
+def test_a_preview_writes_nothing(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    preview = hub.rounds().preview([hub.wish("team/app:1")])
+    assert [*hub.hub.root.iterdir()] == []
+    assert outcomes(preview.report) == {"team/app:1": "added"}
+    assert preview.delta.steps[-1].path == "status.json"
