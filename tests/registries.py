@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["IMAGE", "MANY", "layout", "registry"]
+__all__ = ["IMAGE", "MANY", "layout", "make_certificate", "registry"]
 
 LAYERS = tar(file("etc/a", b"a" * 5000)), tar(file("etc/b", b"b"))
 IMAGE = Image(layers=LAYERS, compression="none")
 MANY = [Image(layers=LAYERS, platform=platform) for platform in ("linux/amd64", "linux/arm64/v8", "linux/ppc64le")]
+
+
+def make_certificate(place: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that signs itself, `server.pem`, and its key beside it."""
+    certificate = place / "server.pem"
+    named = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(place / "server.key"), "-out", str(certificate)]
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run([*new, *named, *files], check=True, capture_output=True)
+    return certificate
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ TESTED_BY = {
     "cli/__init__": "cli/test_main",
     "source/__init__": "source/test_source",
     "publish/receipt": "publish/test_batch",
+    "registry/login": "registry/test_credentials",
     "registry/configured": "registry/test_conf_files",
     "registry/rule": "registry/test_configuration",
     "source/chosen": "source/test_oci",

@@ -26,11 +26,11 @@ LARGEST_DOCUMENT = 8 << 20
 """Bytes that a manifest, an image index or a config may have."""
 
 _SCHEMA_1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
-_OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_OCI_LAYER = "application/vnd.oci.image.layer.{}v1.tar"
 _LAYERS = frozenset(
     [
-        *(f"{_OCI_LAYER}{suffix}" for suffix in ("", "+gzip", "+zstd")),
-        *(f"application/vnd.docker.image.rootfs.diff.tar{suffix}" for suffix in ("", ".gzip", ".zstd")),
+        *(f"{_OCI_LAYER.format(kind)}{suffix}" for kind in ("", "nondistributable.") for suffix in ("", "+gzip", "+zstd")),
+        *(f"application/vnd.docker.image.rootfs.{kind}diff.tar{suffix}" for kind in ("", "foreign.") for suffix in ("", ".gzip", ".zstd")),
     ]
 )
 
@@ -170,13 +170,9 @@ def _schema_2(take: Fields) -> None:
 def _layer(value: object, at: str) -> Descriptor:
     layer = Descriptor.from_dict(value, at)
     if layer.media_type not in _LAYERS:
-        kind = "an encrypted" if "+encrypted" in layer.media_type else "a foreign" if _is_foreign(layer.media_type) else "another"
+        kind = "an encrypted" if "+encrypted" in layer.media_type else "another"
         raise SourceError(f"{at}: expected a layer of tar, gzip or zstd, found {kind} one of type {found(layer.media_type)}")
     return layer
-
-
-def _is_foreign(media_type: str) -> bool:
-    return "foreign" in media_type or "nondistributable" in media_type
 
 
 def _platform(value: object, at: str) -> Platform | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
+from cstore.errors import SourceError
 from cstore.index.gojson import decode
 from cstore.model.manifest import Descriptor, Manifest
 from cstore.source.chosen import chosen_manifest
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from cstore.registry.registries import Registries
 
 __all__ = ["from_registry"]
+
+_FOREIGN = ("foreign", "nondistributable")
 
 
 def from_registry(name: RemoteName, platform: Platform, registries: Registries) -> SourceImage:
@@ -55,7 +58,12 @@ def _config(name: RemoteName, descriptor: Descriptor, registries: Registries) ->
 
 
 def _open(name: RemoteName, registries: Registries, descriptor: Descriptor) -> IO[bytes]:
-    return registries.blob(name, descriptor.digest, descriptor.size)
+    try:
+        return registries.blob(name, descriptor.digest, descriptor.size)
+    except SourceError as error:
+        if any(word in descriptor.media_type for word in _FOREIGN):
+            raise SourceError(f"{error}; it is a foreign layer, which a registry need not have") from None
+        raise
 
 
 def _nothing() -> None:

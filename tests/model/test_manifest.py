@@ -110,19 +110,6 @@ SCHEMA_1 = "at: expected a manifest of OCI or of Docker's schema 2, found schema
             id="encrypted layer",
         ),
         pytest.param(
-            {"layers": [blob(f"{DOCKER}.image.rootfs.foreign.diff.tar.gzip")]},
-            SourceError,
-            "at.layers[0]: expected a layer of tar, gzip or zstd, found a foreign one of type "
-            f'"{DOCKER}.image.rootfs.foreign.diff.tar.gzip"',
-            id="foreign layer of docker",
-        ),
-        pytest.param(
-            {"layers": [blob(f"{OCI}.layer.nondistributable.v1.tar")]},
-            SourceError,
-            f'at.layers[0]: expected a layer of tar, gzip or zstd, found a foreign one of type "{OCI}.layer.nondistributable.v1.tar"',
-            id="foreign layer of OCI",
-        ),
-        pytest.param(
             {"layers": [blob("application/x")]},
             SourceError,
             'at.layers[0]: expected a layer of tar, gzip or zstd, found another one of type "application/x"',

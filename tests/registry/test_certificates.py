@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,21 +12,12 @@ from cstore.registry.credentials import Credentials
 from cstore.registry.registries import Registries
 from cstore.registry.rule import Rule
 from tests.compat.programs import require
+from tests.registries import make_certificate
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def make_certificate(place: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that signs itself, `server.pem`, and its key beside it."""
-    certificate = place / "server.pem"
-    named = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(place / "server.key"), "-out", str(certificate)]
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    subprocess.run([*new, *named, *files], check=True, capture_output=True)
-    return certificate
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import SourceError
+from cstore.registry.configuration import Configuration
 from cstore.registry.credentials import Credentials, Login
 from cstore.registry.patience import Patience
+from tests.registries import make_certificate
 from tools.registries.proxy import Fault, Proxy
 from tools.registries.server import registries_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cstore.model.digest import Digest
     from cstore.registry.registries import Registries
     from tools.registries.server import Registry
@@ -122,6 +126,22 @@ def test_what_shows_who_is_asking_goes_nowhere_else(registry: Registry, where: s
 )
 def test_redirects_that_are_not_followed(registry: Registry, target: str, said: str) -> None:
     assert refused(registry, Fault("", status=302, headers={"Location": target}, times=None))[0] == said
+
+
+def test_no_redirect_leads_from_https_to_http(registry: Registry, tmp_path: Path) -> None:
+    """Spec Q6."""
+    certificate = make_certificate(tmp_path)
+    with Proxy(registry.address) as plain, Proxy(registry.address, certificate=certificate) as proxy:
+        (tmp_path / "certs.d" / proxy.address).mkdir(parents=True)
+        (tmp_path / "certs.d" / proxy.address / "ca.crt").write_bytes(certificate.read_bytes())
+        with registries_of(configuration=Configuration(certificates=(tmp_path / "certs.d",))) as registries:
+            digest(registries, registry, proxy.address)
+            proxy.faults.append(Fault("", redirect=plain.address))
+            with pytest.raises(SourceError) as error:
+                digest(registries, registry, proxy.address)
+    said = "expected to be led to an address that begins with https://, found another one"
+    assert str(error.value) == f"docker://{proxy.address}/atlas/app:v1: {said}"
+    assert plain.seen == []
 
 
 def test_a_redirect_without_an_address(registry: Registry) -> None:

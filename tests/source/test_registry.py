@@ -11,7 +11,8 @@ from cstore.publish.batch import publishing
 from cstore.registry.cache import Cache
 from cstore.source import open_source
 from cstore.source.registry import from_registry
-from tests.images import Image, image_index, json_of, put_blob, put_index, write_layout
+from tests.compat.programs import require, skopeo
+from tests.images import CREATED, Image, image_index, json_of, put_blob, put_index, write_layout
 from tests.registries import IMAGE, MANY
 from tools.registries.proxy import Fault, Proxy
 from tools.registries.server import Registry, registries_of
@@ -19,6 +20,7 @@ from tools.registries.server import Registry, registries_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+LACKING = f"sha256:{'0' * 64}"
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64", "v8")
 
 
@@ -99,6 +101,36 @@ def test_through_the_source_of_anything(registry: Registry) -> None:
     assert str(error.value) == f"{text}: expected registries that can be asked, found none"
 
 
+@pytest.mark.parametrize("kind", ["docker.image.rootfs.foreign.diff.tar.gzip", "oci.image.layer.nondistributable.v1.tar+gzip"])
+def test_a_foreign_layer_is_taken_where_it_is_there(registry: Registry, kind: str) -> None:
+    """Spec M4."""
+    manifest = {**IMAGE.manifest, "layers": [{**layer, "mediaType": f"application/vnd.{kind}"} for layer in IMAGE.manifest["layers"]]}
+    lacking = [manifest["layers"][0], {**manifest["layers"][1], "digest": LACKING}]
+    for layers in (manifest["layers"], lacking):
+        document = json_of({**manifest, "layers": layers})
+        faults = Fault("HEAD", status=405), Fault("/manifests/", status=200, body=document, times=None)
+        with Proxy(registry.address, *faults) as proxy, registries_of(proxy.address) as registries:
+            image = from_registry(named(proxy.address), AMD64, registries)
+            image.open_blob(image.manifest.layers[0]).close()
+            if layers is lacking:
+                with pytest.raises(SourceError) as error:
+                    image.open_blob(image.manifest.layers[1])
+                assert str(error.value) == (
+                    f"docker://{proxy.address}/atlas/app:v1: blob {LACKING}: expected a blob from {proxy.address}, "
+                    'found status 404, "blob unknown to registry"; it is a foreign layer, which a registry need not have'
+                )
+
+
+def test_the_store_is_the_one_that_a_layout_gives(registry: Registry, layout: Path, tmp_path: Path) -> None:
+    with publishing(tmp_path / "layout", platform="linux/amd64") as batch:
+        batch.add(f"oci:{layout}:v1", name="example.org/app:v1")
+        batch.add(f"oci:{layout}:many", name="example.org/app:many")
+    with registry.registries() as registries, publishing(tmp_path / "registry", registries=registries, platform="linux/amd64") as batch:
+        batch.add(f"docker://{registry.address}/atlas/app:v1", name="example.org/app:v1")
+        batch.add(f"docker://{registry.address}/atlas/app:many", name="example.org/app:many")
+    assert content(tmp_path / "registry") == content(tmp_path / "layout")
+
+
 def add(store: Path, address: str, *faults: Fault) -> Proxy:
     """Add the image to a store through a proxy with faults, under the same name whatever its address."""
     with Proxy(address, *faults) as proxy, registries_of(proxy.address) as registries:
@@ -154,3 +186,33 @@ def test_layers_of_every_compression(registry: Registry, tmp_path: Path, compres
         batch.add(f"docker://{registry.address}/atlas/{compression}:v1")
     assert batch.receipt is not None
     assert batch.receipt.layers == 2
+
+
+def test_a_real_manifest_of_schema_1_is_refused(tmp_path: Path) -> None:
+    """Spec Q12."""
+    require("docker-registry", "skopeo")
+    history = [{"created": CREATED, "created_by": "x"} for _ in IMAGE.layers]
+    write_layout(tmp_path / "image", {"v1": Image(layers=IMAGE.layers, family="docker", history=history)})
+    with Registry(tmp_path / "registry", schema_1=True) as registry:
+        registry.put("atlas/new", tmp_path / "image")
+        source, target = (f"docker://{registry.address}/atlas/{name}:v1" for name in ("new", "old"))
+        skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--format", "v2s1", source, target)
+        with registry.registries() as registries, pytest.raises(SourceError) as error:
+            from_registry(registry.name("atlas/old:v1"), AMD64, registries)
+    wanted = "a manifest of OCI or of Docker's schema 2, found schema 1, which podman no longer writes"
+    assert str(error.value) == f"{target}: expected {wanted}"
+
+
+def test_credentials_appear_nowhere(layout: Path, tmp_path: Path) -> None:
+    """Spec Q6."""
+    require("docker-registry")
+    with Registry(tmp_path / "registry", users={"alice": "s3cret"}) as registry:
+        registry.put("atlas/app", layout)
+        with registry.registries(cache=Cache(tmp_path / "cache")) as registries:
+            with publishing(tmp_path / "store", registries=registries, platform="linux/amd64") as batch:
+                batch.add(f"docker://{registry.address}/atlas/app:v1")
+            assert "s3cret" not in f"{registries!r} {vars(registries)!r}"
+    for place in ("cache", "store"):
+        for name, data in content(tmp_path / place).items():
+            assert b"s3cret" not in data, name
+            assert b"YWxpY2U6czNjcmV0" not in data, name

@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ from attrs import define, field, frozen
 if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["Fault", "Proxy", "Seen"]
 
@@ -79,15 +81,25 @@ class Seen:
 
 
 class Proxy:
-    """Passes requests to a registry, HOST:PORT without TLS, and answers back, but for faults."""
+    """Passes requests to a registry, HOST:PORT without TLS, and answers back, but for faults.
 
-    def __init__(self, upstream: str, *faults: Fault) -> None:
+    Args:
+        upstream: the registry.
+        faults: what goes wrong.
+        certificate: a file with a certificate, beside it `.key` in place of its ending: then the proxy speaks TLS.
+    """
+
+    def __init__(self, upstream: str, *faults: Fault, certificate: Path | None = None) -> None:
         self.upstream = upstream
         self.faults = list(faults)
         self.seen: list[Seen] = []
         self._lock = threading.Lock()
         self._met: dict[int, int] = {}
         self._server = _Server(self)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
