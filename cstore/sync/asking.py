@@ -20,23 +20,31 @@ AT_ONCE = 8
 """How many questions are asked at once: what is done meanwhile is mostly to wait. Each host has a bound of its own."""
 
 
-def ask(name: str, questions: Mapping[K, Callable[[], T]], progress: Progress = silent) -> dict[K, T | StoreError]:
+def ask(name: str, things: str, questions: Mapping[K, Callable[[], T]], progress: Progress = silent) -> dict[K, T | StoreError]:
     """Ask all questions, several at once, and return the answer to each, or the error.
 
     Args:
         name: what is done, as `Progress` takes it.
+        things: what it is done to.
         questions: by what they are about.
-        progress: is told of one after the other.
+        progress: is told of all of them as one work, whose steps are the answers.
     """
+    if not questions:
+        return {}
+    advance = progress(name, things, len(questions))
 
-    def work(subject: K, question: Callable[[], T]) -> Work[T | StoreError]:
+    def each(_name: str, _subject: str, _total: int) -> Callable[[int], object]:
+        advance(1)
+        return lambda _size: None
+
+    def work(question: Callable[[], T]) -> Work[T | StoreError]:
         def run(_advance: Callable[[int], object]) -> T | StoreError:
             try:
                 return question()
             except StoreError as error:
                 return error
 
-        return Work(name, str(subject), 0, run)
+        return Work(name, things, 1, run)
 
-    answers = abreast([work(subject, question) for subject, question in questions.items()], AT_ONCE, progress)
+    answers = abreast([work(question) for question in questions.values()], AT_ONCE, each)
     return dict(zip(questions, answers, strict=True))

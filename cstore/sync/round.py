@@ -120,7 +120,7 @@ class Round:
             wanted = tuple(image for image in expansion.wanted if only is None or _is_among(image.name, only))
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):
-            answers = ask("looking at", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
+            answers = ask("looking up", "names", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
             for image in wanted:
                 answer = answers[image.name]
                 if isinstance(answer, Digest):
@@ -139,7 +139,7 @@ class Round:
         """
         with self.timed("fetch"):
             lacking = [image for image, digest in self.told.items() if not self._published.is_whole(image, digest)]
-            opened = ask("opening", {image: partial(self._open, image) for image in lacking}, self._progress)
+            opened = ask("opening", "images", {image: partial(self._open, image) for image in lacking}, self._progress)
             images: dict[Wanted, SourceImage] = {}
             for wanted, image in opened.items():
                 if isinstance(image, StoreError):
@@ -182,7 +182,7 @@ class Round:
                 layer = image.manifest.layers[number]
                 needed.setdefault(layer.digest, []).append(wanted)
                 questions.setdefault(layer.digest, partial(self._bring, wanted.name, layer.digest, layer.size))
-        for digest, answer in ask("fetching", questions, self._progress).items():
+        for digest, answer in ask("fetching", "layers", questions, self._progress).items():
             for wanted in needed[digest] if isinstance(answer, StoreError) else ():
                 self.errors.setdefault(wanted, str(answer))
 
