@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from cstore.delta import Step
     from cstore.model.chain import LayerID
     from cstore.model.image import ImageRecord
+    from cstore.model.summary import Summary
     from cstore.store import Store
 
 __all__ = ["plan_prune", "unreferenced"]
 
 
-def unreferenced(lineage: Lineage, images: Iterable[ImageRecord]) -> dict[LayerID, LayerID | None]:
+def unreferenced(lineage: Lineage, images: Iterable[ImageRecord | Summary]) -> dict[LayerID, LayerID | None]:
     """Return the layers that no image needs, directly or below another layer, each with its parent."""
     return lineage.unneeded(top for image in images for top in image.tops)
 

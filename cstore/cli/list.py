@@ -8,13 +8,13 @@ import click
 
 from cstore.cli import show
 from cstore.cli.site import place_at
+from cstore.model.summary import Summary
 from cstore.pruning import unreferenced
 from cstore.publish.owners import Owners
 from cstore.publish.place import DirectoryPlace
 from cstore.store import Store
 
 if TYPE_CHECKING:
-    from cstore.model.image import ImageRecord
     from cstore.model.lineage import Lineage
 
 __all__ = ["command"]
@@ -31,7 +31,7 @@ def command(location: str, *, as_json: bool) -> None:
     place = place_at(location)
     store = Store.open(place.root)
     lineage = store.lineage()
-    images = sorted(store.all_images(), key=lambda image: image.names)
+    images = sorted((Summary.of(value, at) for at, value in store.images.all()), key=lambda image: image.names)
     images.sort(key=lambda image: image.created.moment, reverse=True)
     counts = {
         "layers": len(lineage.sizes),
@@ -56,13 +56,13 @@ def command(location: str, *, as_json: bool) -> None:
     )
 
 
-def _measure(image: ImageRecord, lineage: Lineage) -> tuple[int, int]:
+def _measure(image: Summary, lineage: Lineage) -> tuple[int, int]:
     """Return the bytes and the number of an image's layers."""
-    chain = list(lineage.chain(image.layer))
+    chain = list(lineage.chain(image.tops[0] if image.tops else None))
     return sum(lineage.sizes[layer] for layer in chain), len(chain)
 
 
-def _dict(image: ImageRecord, lineage: Lineage) -> dict[str, object]:
+def _dict(image: Summary, lineage: Lineage) -> dict[str, object]:
     size, depth = _measure(image, lineage)
     digest = str(image.digest) if image.digest else None
     return {"id": image.id, "names": list(image.names), "digest": digest, "created": image.created.text, "size": size, "layers": depth}
