@@ -130,7 +130,7 @@ class Client:
         proof = self._authentication.known(request.endpoint, request.at)
         answer = self._sent(request, proof)
         if answer.status == _UNAUTHORIZED and (challenges := answer.challenges):
-            found = refusal(answer, proof)
+            found = refusal(answer)
             better = self._authentication.after_refusal(request.endpoint, challenges, proof, request.at)
             if better is None:
                 raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {found}")
@@ -138,7 +138,7 @@ class Client:
             answer = self._sent(request, proof)
         if answer.status in _GOOD or answer.status in request.taken or answer.status in _AGAIN:
             return answer
-        raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {refusal(answer, proof)}")
+        raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {refusal(answer)}")
 
     def _sent(self, request: Request, proof: str | None) -> Answer:
         """Send a request by TLS; a registry that may be insecure by what it understands (spec Q4)."""
@@ -189,9 +189,7 @@ class Client:
                     if answer.status in _GOOD:
                         return answer.read(LARGEST_DOCUMENT, at)
                     headers = answer.headers
-                    failure = (
-                        f"{at}: expected a token from {host}, found {refusal(answer, asked.headers.get('Authorization'), asked.secrets)}"
-                    )
+                    failure = f"{at}: expected a token from {host}, found {refusal(answer, asked.secrets)}"
                     if answer.status not in _AGAIN:
                         raise SourceError(failure)
             except LostError as error:

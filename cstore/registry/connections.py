@@ -57,12 +57,16 @@ def origin(url: str, at: str) -> tuple[str, str, int]:
 
 
 class Answer:
-    """An answer, of which the body is still to be read. It must be read to its end, or closed."""
+    """An answer, of which the body is still to be read. It must be read to its end, or closed.
 
-    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, patience: Patience, tally: Connections) -> None:
+    `proof` is what was sent in the header Authorization, which no message may repeat.
+    """
+
+    def __init__(self, url: str, response: urllib3.BaseHTTPResponse, proof: str, patience: Patience, tally: Connections) -> None:
         self.url = url
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
+        self.proof = proof
         self._response = response
         self._patience = patience
         self._tally = tally
@@ -185,7 +189,7 @@ class Connections:
             raise UnreachableError(_reason(error)) from None
         except (HTTPError, OSError, ValueError) as error:
             raise LostError(_reason(error)) from None
-        return Answer(url, response, self._patience, self)
+        return Answer(url, response, headers.get("Authorization", ""), self._patience, self)
 
     def count_bytes(self, size: int) -> None:
         """Note bytes that came."""

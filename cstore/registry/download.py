@@ -11,6 +11,8 @@ from cstore.errors import ContentError, SourceError
 from cstore.registry.connections import LostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.registry.client import Client, Request
     from cstore.registry.connections import Answer
 
@@ -22,7 +24,7 @@ _SUCCESS = 1 << 20
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
-def download(client: Client, request: Request, file: IO[bytes], size: int) -> None:
+def download(client: Client, request: Request, file: IO[bytes], size: int, tick: Callable[[], object]) -> None:
     """Download a blob; its digest is the caller's to see to.
 
     Args:
@@ -30,6 +32,7 @@ def download(client: Client, request: Request, file: IO[bytes], size: int) -> No
         request: for the blob.
         file: is empty; it has the blob on return.
         size: bytes of the blob: no more than these are taken.
+        tick: is called with each part that comes; it raises where the blob is no longer wanted.
 
     Raises:
         SourceError: it could not be got, after all tries.
@@ -47,7 +50,7 @@ def download(client: Client, request: Request, file: IO[bytes], size: int) -> No
             file.truncate()
             try:
                 if answer.status != _UNSATISFIABLE:
-                    _write(file, answer, size, request.at)
+                    _write(file, answer, size, request.at, tick)
                 reason = "the end"
             except LostError as error:
                 reason = str(error)
@@ -63,13 +66,14 @@ def download(client: Client, request: Request, file: IO[bytes], size: int) -> No
             )
 
 
-def _write(file: IO[bytes], answer: Answer, size: int, at: str) -> None:
+def _write(file: IO[bytes], answer: Answer, size: int, at: str, tick: Callable[[], object]) -> None:
     length = answer.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and file.tell() + int(length) != size:
         raise ContentError(f"{at}: expected {size} bytes, found {file.tell() + int(length)}")
     for chunk in answer.chunks():
         if file.tell() + len(chunk) > size:
             raise ContentError(f"{at}: expected {size} bytes, found more")
+        tick()
         file.write(chunk)
 
 

@@ -23,13 +23,12 @@ _SHOWN = 200
 _SHORTEST_SECRET = 4
 
 
-def refusal(answer: Answer, proof: str | None = None, secrets: Iterable[str] = ()) -> str:
+def refusal(answer: Answer, secrets: Iterable[str] = ()) -> str:
     """Return the status of an answer and what its first error says; the answer is closed.
 
     Args:
-        answer: whose body was not read yet.
-        proof: what was sent in the header Authorization: an answer that repeats it, or a part of it, is not repeated.
-        secrets: further texts that are not repeated.
+        answer: whose body was not read yet. If it repeats what was sent in the header Authorization, or a part of it, that is left out.
+        secrets: further texts that are left out.
     """
     status = f"status {answer.status}"
     try:
@@ -37,7 +36,7 @@ def refusal(answer: Answer, proof: str | None = None, secrets: Iterable[str] = (
             message = _message(answer.read(_MOST, ""))
     except (LostError, SourceError):
         message = ""
-    for secret in sorted({*_parts(proof or ""), *secrets}, key=len, reverse=True):
+    for secret in sorted({*_parts(answer.proof), *secrets}, key=len, reverse=True):
         message = message.replace(secret, "…")
     shown = "".join(sign if sign.isprintable() else "?" for sign in message[:_SHOWN])
     if shown:

@@ -44,6 +44,10 @@ _GOOD = range(200, 300)
 _WANTED = "a manifest"
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @frozen
 class Document:
     """A manifest or an image index."""
@@ -195,13 +199,14 @@ class Registries:
                 return _document(file.read(), wanted, "")
         return self._first(name, lambda endpoint, at: self._document_at(endpoint, name, wanted, size, at))
 
-    def blob(self, name: RemoteName, digest: Digest, size: int) -> IO[bytes]:
+    def blob(self, name: RemoteName, digest: Digest, size: int, tick: Callable[[], object] = _nothing) -> IO[bytes]:
         """Return a blob as a file at its beginning; it is downloaded if the cache does not have it.
 
         Args:
             name: in whose repository it is.
             digest: of its content.
             size: its bytes.
+            tick: is called with each part that comes; it raises where the blob is no longer wanted.
 
         Raises:
             SourceError: there is no such blob, or the registry cannot be asked.
@@ -209,7 +214,7 @@ class Registries:
         """
         if file := self._cache.open(digest, size):
             return file
-        return self._first(name, lambda endpoint, at: self._blob_at(endpoint, digest, size, f"{at}: blob {digest}"))
+        return self._first(name, lambda endpoint, at: self._blob_at(endpoint, digest, size, f"{at}: blob {digest}", tick))
 
     def _first(self, name: RemoteName, ask: Callable[[Endpoint, str], T]) -> T:
         """Return what the first of a name's endpoints answers; the last of them is no mirror."""
@@ -255,12 +260,12 @@ class Registries:
         with self._cache.fetched(promised, len(data) if size is None else size, at, lambda file: file.write(data)):
             return _document(data, promised, media_type)
 
-    def _blob_at(self, endpoint: Endpoint, digest: Digest, size: int, at: str) -> IO[bytes]:
+    def _blob_at(self, endpoint: Endpoint, digest: Digest, size: int, at: str, tick: Callable[[], object]) -> IO[bytes]:
         def fetch(file: IO[bytes]) -> None:
             with self._telling:
                 self._progress("downloading", str(digest), size)
             request = Request(endpoint=endpoint, path=endpoint.path("blobs", str(digest)), at=at, wanted="a blob")
-            download(self._client, request, file, size)
+            download(self._client, request, file, size, tick)
 
         return self._cache.fetched(digest, size, at, fetch)
 

@@ -21,10 +21,10 @@ from cstore.model.fields import Fields, text
 from cstore.model.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, Config, Descriptor
 from cstore.model.reference import Reference
 from cstore.source.files import ArchiveFiles, read_document
-from cstore.source.image import SourceImage
+from cstore.source.image import SourceImage, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cstore.model.platform import Platform
 
@@ -115,7 +115,9 @@ def _manifest(config: bytes, layers: list[tuple[Digest, int]]) -> bytes:
     )
 
 
-def _open_layer(files: ArchiveFiles, layers: Mapping[Digest, str], descriptor: Descriptor) -> IO[bytes]:
+def _open_layer(
+    files: ArchiveFiles, layers: Mapping[Digest, str], descriptor: Descriptor, _tick: Callable[[], object] = nothing
+) -> IO[bytes]:
     return _unpacked(files, layers[descriptor.digest])
 
 

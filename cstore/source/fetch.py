@@ -189,7 +189,9 @@ def _reader(
     image: SourceImage, number: int, advance: Callable[[int], object] = lambda _size: None, *, reads_ahead: bool = False
 ) -> BlobReader:
     descriptor = image.manifest.layers[number]
-    return BlobReader(image.open_blob(descriptor), descriptor, image.config.diff_ids[number], advance, reads_ahead=reads_ahead)
+    return BlobReader(
+        image.open_blob(descriptor, lambda: advance(0)), descriptor, image.config.diff_ids[number], advance, reads_ahead=reads_ahead
+    )
 
 
 def _place(image: SourceImage, number: int) -> str:

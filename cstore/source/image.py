@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from attrs import field, frozen
 
@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 
     from cstore.source.files import Files
 
-__all__ = ["SourceImage", "read_blob", "refuse_large"]
+__all__ = ["OpenBlob", "SourceImage", "nothing", "read_blob", "refuse_large"]
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+class OpenBlob(Protocol):
+    """Opens the blob of a layer; this may take as long as downloading it takes."""
+
+    def __call__(self, descriptor: Descriptor, tick: Callable[[], object] = nothing, /) -> IO[bytes]:
+        """Return the blob as a file at its beginning.
+
+        Args:
+            descriptor: of the layer.
+            tick: is called often enough while it takes long; it raises where the blob is no longer wanted.
+        """
+        ...
 
 
 @frozen(kw_only=True)
@@ -34,7 +51,7 @@ class SourceImage:
     config_bytes: bytes = field(repr=False)
     manifest: Manifest
     config: Config
-    open_blob: Callable[[Descriptor], IO[bytes]] = field(repr=False, eq=False)
+    open_blob: OpenBlob = field(repr=False, eq=False)
     """Opens the blob of a layer."""
     close: Callable[[], None] = field(repr=False, eq=False)
     """Lets go of the source."""
@@ -48,7 +65,7 @@ class SourceImage:
         manifest: bytes,
         index: bytes | None,
         config: bytes,
-        open_blob: Callable[[Descriptor], IO[bytes]],
+        open_blob: OpenBlob,
         close: Callable[[], None],
     ) -> SourceImage:
         """Make an image of the bytes of its manifest and config.

@@ -13,9 +13,10 @@ from cstore.model.manifest import Descriptor, ImageIndex, Manifest
 from cstore.model.reference import Reference
 from cstore.source.chosen import chosen_manifest
 from cstore.source.files import ArchiveFiles, DirectoryFiles, read_document
-from cstore.source.image import SourceImage, read_blob
+from cstore.source.image import SourceImage, nothing, read_blob
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO
 
     from cstore.model.digest import Digest
@@ -109,7 +110,7 @@ def _document(files: Files, path: str, at: str) -> object:
     return decode(read_document(files, path, at), f"{at}: {path}")
 
 
-def _open(files: Files, descriptor: Descriptor) -> IO[bytes]:
+def _open(files: Files, descriptor: Descriptor, _tick: Callable[[], object] = nothing) -> IO[bytes]:
     return files.open(_blob(descriptor.digest))
 
 

@@ -9,9 +9,11 @@ from cstore.errors import SourceError
 from cstore.index.gojson import decode
 from cstore.model.manifest import Descriptor, Manifest
 from cstore.source.chosen import chosen_manifest
-from cstore.source.image import SourceImage, refuse_large
+from cstore.source.image import SourceImage, nothing, refuse_large
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cstore.model.platform import Platform
     from cstore.model.remote import RemoteName
     from cstore.registry.registries import Registries
@@ -47,7 +49,7 @@ def from_registry(name: RemoteName, platform: Platform, registries: Registries) 
         index=index,
         config=_config(name, config, registries),
         open_blob=partial(_open, name, registries),
-        close=_nothing,
+        close=nothing,
     )
 
 
@@ -57,14 +59,10 @@ def _config(name: RemoteName, descriptor: Descriptor, registries: Registries) ->
         return file.read()
 
 
-def _open(name: RemoteName, registries: Registries, descriptor: Descriptor) -> IO[bytes]:
+def _open(name: RemoteName, registries: Registries, descriptor: Descriptor, tick: Callable[[], object] = nothing) -> IO[bytes]:
     try:
-        return registries.blob(name, descriptor.digest, descriptor.size)
+        return registries.blob(name, descriptor.digest, descriptor.size, tick)
     except SourceError as error:
         if any(word in descriptor.media_type for word in _FOREIGN):
             raise SourceError(f"{error}; it is a foreign layer, which a registry need not have") from None
         raise
-
-
-def _nothing() -> None:
-    """Let go of nothing: the registries belong to who made them."""

@@ -14,12 +14,12 @@ from attrs import field, frozen
 from cstore.layer.entry import Entry, Kind
 from cstore.model.about import About
 from cstore.source.fetch import Fetcher
-from cstore.source.image import SourceImage
+from cstore.source.image import SourceImage, nothing
 from cstore.store import Store
 from tests.images import Image, json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cstore.layer.tree import Tree
     from cstore.model.manifest import Descriptor
@@ -30,7 +30,7 @@ def image_of(tars: Sequence[bytes], compression: str = "none") -> SourceImage:
     made = Image(layers=tuple(tars), compression=compression)
     blobs = {item["digest"]: blob for item, blob in zip(made.manifest["layers"], made.blobs, strict=True)}
 
-    def open_blob(descriptor: Descriptor) -> io.BytesIO:
+    def open_blob(descriptor: Descriptor, _tick: Callable[[], object] = nothing) -> io.BytesIO:
         return io.BytesIO(blobs[str(descriptor.digest)])
 
     config, manifest = json_of(made.config), json.dumps(made.manifest).encode()

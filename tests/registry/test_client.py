@@ -158,6 +158,18 @@ def test_a_wrong_password_is_told_and_not_repeated(registry: Registry) -> None:
     assert "Authorization" not in proxy.seen[-1].headers
 
 
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_what_was_shown_is_in_no_message(registry: Registry, status: int) -> None:
+    """Spec Q6."""
+    body = b'{"errors":[{"message":"you said Basic YWxpY2U6c2VjcmV0, alice:secret"}]}'
+    faults = Fault("", status=401, headers=BASIC, unless_authorized=True, times=None), Fault("", status=status, body=body, times=None)
+    with Proxy(registry.address, *faults) as proxy:
+        login = Credentials({proxy.address: Login("alice", "secret")})
+        with registries_of(proxy.address, credentials=login) as registries, pytest.raises(SourceError) as error:
+            registries.document(registry.name("atlas/app:v1").__class__(proxy.address, "atlas/app", "v1"))
+    assert str(error.value).endswith(f'found status {status}, "you said Basic …, …"')
+
+
 def test_a_registry_that_always_says_401(registry: Registry) -> None:
     with Proxy(registry.address, Fault("", status=401, headers=BASIC, times=None)) as proxy:
         login = Credentials({proxy.address: Login("alice", "secret")})

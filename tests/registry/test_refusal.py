@@ -16,7 +16,9 @@ BASIC = "Basic " + b64encode(b"alice:pass word").decode()
 def told(body: bytes, status: int = 403, proof: str | None = None, secrets: tuple[str, ...] = ()) -> str:
     connections = Connections(Certificates(), 1, Patience())
     with Proxy("127.0.0.1:1", Fault("", status=status, body=body)) as proxy:
-        said = refusal(connections.send("GET", f"http://{proxy.address}/", {}, is_insecure=True, at="x"), proof, secrets)
+        said = refusal(
+            connections.send("GET", f"http://{proxy.address}/", {"Authorization": proof or ""}, is_insecure=True, at="x"), secrets
+        )
     connections.close()
     return said
 

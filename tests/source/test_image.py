@@ -8,7 +8,7 @@ import pytest
 from cstore.errors import ContentError, FormatError, SourceError, StoreError
 from cstore.model.digest import Digest
 from cstore.source.files import DirectoryFiles
-from cstore.source.image import SourceImage, read_blob
+from cstore.source.image import SourceImage, nothing, read_blob
 from tests.images import Image, file, json_of, tar
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def read(manifest: bytes = json_of(IMAGE.manifest), config: bytes = json_of(IMAG
         manifest=manifest,
         index=None,
         config=config,
-        open_blob=lambda _descriptor: io.BytesIO(),
+        open_blob=lambda _descriptor, _tick=nothing: io.BytesIO(),
         close=lambda: None,
     )
 

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import SourceError, StoreError
+from cstore.model.about import About
+from cstore.model.layout import Form
 from cstore.model.platform import Platform
 from cstore.model.remote import RemoteName
 from cstore.publish.batch import publishing
 from cstore.registry.cache import Cache
 from cstore.source import open_source
+from cstore.source.fetch import Fetcher
 from cstore.source.registry import from_registry
+from cstore.store import Store
 from tests.compat.programs import require, skopeo
-from tests.images import CREATED, Image, image_index, json_of, put_blob, put_index, write_layout
+from tests.images import CREATED, Image, file, image_index, json_of, put_blob, put_index, tar, write_layout
 from tests.registries import IMAGE, MANY
 from tools.registries.proxy import Fault, Proxy
 from tools.registries.server import Registry, registries_of
@@ -176,6 +181,23 @@ def test_what_is_repaired_by_trying_again_gives_the_same_store(registry: Registr
     for number, fault in enumerate(({"status": 503}, {"drop": True}, {"cut": 3})):
         add(tmp_path / str(number), registry.address, *(Fault(request, **fault) for request in REQUESTS))  # type: ignore[arg-type]
         assert content(tmp_path / str(number)) == content(tmp_path / "undisturbed")
+
+
+def test_a_download_that_is_no_longer_wanted_ends(registry: Registry, tmp_path: Path) -> None:
+    layers = (tar(file("fails", b"x")), tar(file("slow", bytes(100_000))))
+    image = Image(layers=layers, compression="none")
+    write_layout(tmp_path / "image", {"v1": image})
+    registry.put("atlas/slow", tmp_path / "image")
+    digests = [layer["digest"] for layer in image.manifest["layers"]]
+    faults = Fault(digests[0], status=404, times=None), Fault(digests[1], pause=0.001, times=None)
+    begin = time.monotonic()
+    with Proxy(registry.address, *faults) as proxy, registries_of(proxy.address) as registries:
+        source = from_registry(named(proxy.address, "atlas/slow:v1"), AMD64, registries)
+        fetcher = Fetcher(workers=2)
+        with pytest.raises(SourceError, match=f"blob {digests[0]}: "):
+            fetcher.fetch(source, Store.new(tmp_path / "store", About(form=Form.DIRECT)))
+        fetcher.close()
+    assert time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
