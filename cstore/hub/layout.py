@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cstore.model.digest import Digest
     from cstore.model.remote import RemoteName
 
-__all__ = ["HubLayout", "catalogs", "cover_at", "flat_at", "layer_at", "layerfs_at", "target_from"]
+__all__ = ["HubLayout", "catalogs", "cover_at", "flat_at", "is_own", "layer_at", "layerfs_at", "target_from"]
 
 STORE = "podmanStore"
 """The store of images for the usual platform."""
@@ -62,6 +62,11 @@ class HubLayout:
     def metadata(self, name: RemoteName) -> str:
         """Where the metadata of a public name are, a directory."""
         return f"{METADATA}/{self.name(name)}"
+
+
+def is_own(name: RemoteName) -> bool:
+    """Whether the public name of an image would lie where a hub keeps something of its own."""
+    return name.registry == STATUS or name.registry.startswith(STORE)
 
 
 def layer_at(digest: Digest) -> str:

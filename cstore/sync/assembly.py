@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cstore.delta import Delta, Remove
 from cstore.errors import SourceError
-from cstore.hub.layout import HubLayout
+from cstore.hub.layout import HubLayout, is_own
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.mend.containers import refuse_containers
@@ -81,6 +81,8 @@ class Assembly:
             ContentError: one is not what manifest and config promise, is damaged, or holds what no tree can.
             SourceError: the registry lacks a blob.
         """
+        if is_own(wanted.name):
+            raise SourceError(f"{wanted.name}: expected the name of a registry, found one that hubs have for something of their own")
         taken = self._as_taken(wanted, image)
         if taken.batch is not None:
             taken.batch.verify(image)

@@ -4,7 +4,7 @@ import posixpath
 
 import pytest
 
-from cstore.hub.layout import HubLayout, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.hub.layout import HubLayout, catalogs, flat_at, is_own, layer_at, layerfs_at, target_from
 from cstore.model.chain import ImageID
 from cstore.model.digest import Digest
 from cstore.model.platform import Platform
@@ -51,3 +51,8 @@ def test_catalogs_are_marked_where_something_is() -> None:
         ".metadata/.cvmfscatalog",
     )
     assert catalogs(["a/b:1"]) == ()
+
+
+def test_a_hub_has_names_of_its_own_that_no_registry_can_have() -> None:
+    own = ("podmanStore.arm64/overlay/x:1", "podmanStore.example.org/a:1", "status.json/a:1")
+    assert [is_own(RemoteName.parse(name)) for name in (*own, "store.example.org/a:1")] == [True, True, True, False]
