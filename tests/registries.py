@@ -24,6 +24,7 @@ MANY = [Image(layers=LAYERS, platform=platform) for platform in ("linux/amd64", 
 
 def make_certificate(place: Path) -> Path:
     """Make a certificate for 127.0.0.1 that signs itself, `server.pem`, and its key beside it."""
+    require("openssl")
     certificate = place / "server.pem"
     named = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(place / "server.key"), "-out", str(certificate)]

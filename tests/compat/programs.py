@@ -28,6 +28,7 @@ _PACKAGES = {
     "skopeo": "skopeo",
     "umoci": "umoci",
     "docker-registry": "docker-registry",
+    "openssl": "openssl",
     "fuse-overlayfs": "fuse-overlayfs",
     "debootstrap": "debootstrap",
     "busybox": "busybox-static",

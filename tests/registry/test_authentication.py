@@ -166,7 +166,7 @@ def test_what_is_not_understood(values: list[str], found: str) -> None:
 
 @pytest.fixture(params=["token", "access_token"])
 def tokens(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TokenServer]:
-    require("docker-registry")
+    require("docker-registry", "openssl")
     users, identity_tokens = {"alice": "s3cret word"}, {"the identity": "alice"}
     with TokenServer(tmp_path / "tokens", users=users, identity_tokens=identity_tokens, key=request.param) as server:
         yield server
@@ -213,7 +213,7 @@ def test_a_token_that_allows_too_little(tokens: TokenServer, tmp_path: Path, lay
 
 @pytest.mark.parametrize(("lasts", "says", "requests"), [(300, 1, 6), (2, 300, 7)], ids=["it says so", "the registry says so"])
 def test_a_token_that_ends_is_exchanged(tmp_path: Path, layout: Path, lasts: int, says: int, requests: int) -> None:
-    require("docker-registry")
+    require("docker-registry", "openssl")
     with TokenServer(tmp_path / "tokens", lasts=lasts, says=says) as tokens, Registry(tmp_path / "registry", tokens=tokens) as registry:
         registry.put("atlas/app", layout)
         with registry.registries() as registries:
