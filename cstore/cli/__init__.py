@@ -18,7 +18,7 @@ __all__ = ["main", "program"]
 
 _VERBS = (
     *("add", "remove", "tag", "list", "inspect", "prune", "verify", "repair", "adopt", "diff", "view", "config"),
-    *("sync", "expand", "lint", "completion"),
+    *("sync", "watch", "expand", "lint", "completion"),
 )
 _FAILED = 3
 _INTERRUPTED = 130
@@ -30,9 +30,9 @@ class _Verbs(click.Group):
     def list_commands(self, _context: click.Context) -> list[str]:
         return [*_VERBS]
 
-    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _VERBS:
-            return None
+            return super().get_command(context, name)
         command: click.Command = import_module(f"cstore.cli.{name}").command
         return command
 

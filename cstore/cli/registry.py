@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore.progress import Progress
     from cstore.registry.registries import Registries
 
 __all__ = ["REGISTRY", "registries", "registry_options"]
@@ -47,12 +48,13 @@ def registry_options(verb: F) -> F:
     return verb
 
 
-def registries(cache: Path | None, cache_size: float) -> Registries:
+def registries(cache: Path | None, cache_size: float, progress: Progress | None = None) -> Registries:
     """Return the registries of this machine and user, with a cache.
 
     Args:
         cache: the option `--cache`.
         cache_size: the option `--cache-size`, in GB.
+        progress: is told of each download; None tells people by a line, where there is no terminal.
 
     Raises:
         SourceError: the cache or a file of the configuration cannot be used.
@@ -66,7 +68,7 @@ def registries(cache: Path | None, cache_size: float) -> Registries:
         os.environ,
         Path.home(),
         cache=Cache(cache or usual_cache(), int(cache_size * _GB)),
-        progress=_told,
+        progress=progress or _told,
     )
 
 

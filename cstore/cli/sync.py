@@ -153,21 +153,23 @@ def roots(wishlists: Sequence[Path], root: str) -> dict[str, list[Path]]:
 
 
 @contextmanager
-def rounds_of(root: str, asked: Asked, progress: Progress = silent) -> Iterator[Rounds]:
+def rounds_of(root: str, asked: Asked, progress: Progress = silent, downloads: Progress | None = None) -> Iterator[Rounds]:
     """Give what carries out rounds, while the body runs.
 
     Args:
         root: where images are published.
         asked: how.
         progress: is told of what goes on.
+        downloads: is told of what is downloaded; None tells people.
     """
     from cstore.sync.round import Terms  # noqa: PLC0415 - of few verbs
     from cstore.sync.rounds import Rounds  # noqa: PLC0415
+    from cstore.sync.status import status_document  # noqa: PLC0415
 
     hub = hub_at(root, progress, asked.revision)
     terms = Terms(platform=asked.platform, offers=asked.offers, grace=asked.grace, is_pruned=asked.prune)
-    with registries(asked.cache, asked.cache_size) as asking:
-        yield Rounds(hub, asking, terms, now=lambda: dt.datetime.now(tz=dt.UTC), progress=progress)
+    with registries(asked.cache, asked.cache_size, downloads) as asking:
+        yield Rounds(hub, asking, terms, now=lambda: dt.datetime.now(tz=dt.UTC), tell=status_document, progress=progress)
 
 
 def _lines(report: RoundReport) -> Iterator[str]:

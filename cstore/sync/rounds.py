@@ -77,6 +77,11 @@ class Rounds:
         self._progress = progress
         self._known: dict[tuple[str, str], _Known] = {}
 
+    @property
+    def moved(self) -> int:
+        """A number that grows with each request to a registry and each byte from one."""
+        return self._registries.requests + self._registries.bytes_fetched
+
     def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int = 1) -> RoundReport:
         """Carry out one round: read the wishlists, look at the registries, and publish in one revision what has changed.
 

@@ -31,10 +31,11 @@ VERBS = {
     "config": 1,
     "expand": 1,
     "lint": 1,
+    "watch": 1,
     "completion": 1,
 }
 """How many arguments each verb needs."""
-WITHOUT_END = ("add", "remove", "expand", "lint")
+WITHOUT_END = ("add", "remove", "expand", "lint", "watch")
 """Verbs that take any number more."""
 PROGRAM = [sys.executable, "-m", "cstore"]
 
