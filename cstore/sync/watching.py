@@ -29,7 +29,7 @@ SETTLING = 1.0
 """Seconds for which a watch waits after a notification, since registries tell of one push several times."""
 _LONGEST_WAIT = 3600.0
 _USUAL_BEAT = 60.0
-_BEFORE_PUBLISHING = ("downloading", "verifying")
+_BEFORE_PUBLISHING = ("looking up", "opening", "fetching", "downloading", "verifying")
 """Works at which a round may end when the end is asked for: nothing is published yet."""
 
 
@@ -72,7 +72,7 @@ class Clock:
 def heeding(progress: Progress, inbox: Inbox, supervisor: Supervisor) -> Progress:
     """Return a progress that is told to the supervisor too, and ends a round that need not go on.
 
-    A round that is asked to stop ends here while it downloads or verifies; from its first step on it runs to its end.
+    A round that is asked to stop ends here while it looks, downloads or verifies; from its first step on it runs to its end.
     """
 
     def told(work: str, subject: str, total: int) -> Callable[[int], object]:

@@ -213,7 +213,7 @@ def test_a_round_ends_early_only_before_it_publishes(tmp_path: Path) -> None:
     inbox.stop()
     with pytest.raises(Stopped):
         goes_on(5)
-    for work in ("downloading", "verifying"):
+    for work in ("looking up", "opening", "fetching", "verifying"):
         with pytest.raises(Stopped):
             progress(work, "a", 10)
     for work in ("streaming", "unpacking", "waiting for"):

@@ -64,9 +64,10 @@ class Registry:
         tokens: the server whose tokens it wants; it is not ended with the registry.
         certificate: a file with a certificate, beside it `.key` in place of its ending: then it speaks TLS.
         schema_1: whether it takes manifests of schema 1.
+        notified: a URL that it tells of what happens, and the header Authorization that it shows there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
         self,
         place: Path,
         *,
@@ -74,6 +75,7 @@ class Registry:
         tokens: TokenServer | None = None,
         certificate: Path | None = None,
         schema_1: bool = False,
+        notified: tuple[str, str] | None = None,
     ) -> None:
         place.mkdir()
         self.storage = place / "storage"
@@ -84,9 +86,9 @@ class Registry:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self._configure(certificate, schema_1=schema_1)
+        self._configure(certificate, notified, schema_1=schema_1)
 
-    def _configure(self, certificate: Path | None, *, schema_1: bool) -> None:
+    def _configure(self, certificate: Path | None, notified: tuple[str, str] | None, *, schema_1: bool) -> None:
         settings: dict[str, Any] = {
             "version": "0.1",
             "log": {"accesslog": {"disabled": False}},
@@ -100,6 +102,9 @@ class Registry:
             lines = [f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n" for user, password in self._users.items()]
             (self._place / "htpasswd").write_text("".join(lines))
             settings["auth"] = {"htpasswd": {"realm": "registry, of tests", "path": str(self._place / "htpasswd")}}
+        if notified:
+            told = {"name": "tests", "url": notified[0], "headers": {"Authorization": [notified[1]]}}
+            settings["notifications"] = {"endpoints": [{**told, "timeout": "5s", "threshold": 5, "backoff": "100ms"}]}
         if self._tokens:
             settings["auth"] = {"token": self._tokens.settings}
         if certificate:
