@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import io
 import os
 import signal
 import sys
 import tarfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -19,12 +18,11 @@ from cstore.model.layout import CATALOG
 from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine
 from tests.publish.soundness import names, problems, unfinished
 from tests.publish.stores import listing
+from tools.crashes.offspring import adopting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-_CHILD_SUBREAPER = 36
 
 
 @frozen
@@ -74,23 +72,17 @@ def run(publisher: Publisher, arguments: Sequence[str], prepare: Callable[[], ob
         watch: is called in this one with the number of the new process, and a descriptor from which its stderr can be read.
     """
     reader, writer = os.pipe()
-    ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1)
-    try:
+    with adopting() as wait, os.fdopen(reader, "rb", buffering=0) as said:
         child = os.fork()
         if child == 0:
-            os.close(reader)
+            said.close()
             _be_command_line(publisher, arguments, prepare, writer)
         os.close(writer)
         watch(child, reader)
-        while os.read(reader, 1 << 16):
+        while said.read(1 << 16):
             pass
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)
-    finally:
-        ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 0)
-        os.close(reader)
+        wait()
     return code
 
 

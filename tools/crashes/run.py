@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import pkgutil
@@ -10,7 +9,6 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from attrs import frozen
@@ -18,6 +16,7 @@ from attrs import frozen
 import cstore
 from cstore.cli import main
 from tools.crashes.disturbance import Undisturbed
+from tools.crashes.offspring import adopting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from tools.crashes.disturbance import Disturbance
 
 __all__ = ["Ended", "import_all", "run"]
-
-_CHILD_SUBREAPER = 36
 
 
 @frozen
@@ -57,8 +54,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], disturbance: D
     disturbance = disturbance or Undisturbed()
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1)
-        try:
+        with adopting() as wait:
             process = os.fork()
             if process == 0:
                 ours.close()
@@ -66,11 +62,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], disturbance: D
             theirs.close()
             disturbance.attend(process, ours)
             code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            with suppress(ChildProcessError):
-                while True:
-                    os.waitpid(-1, 0)
-        finally:
-            ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 0)
+            wait()
         said = [os.pread(file.fileno(), 1 << 20, 0).decode(errors="replace") for file in (out, err)]
     return Ended(code, *said)
 
