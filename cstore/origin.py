@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -32,12 +32,7 @@ def opened(root: Path) -> Iterator[Directory]:
     Raises:
         OSError: it cannot be opened.
     """
-
-    def follow(path: str, target: str) -> int | None:
-        origin = Origin.of(root, str(root.absolute()))
-        return origin.open(origin.inside(path), target)
-
-    top = Directory.at(root, follow)
+    top = _top(root)
     try:
         yield top
     finally:
@@ -47,13 +42,24 @@ def opened(root: Path) -> Iterator[Directory]:
 @contextmanager
 def room(root: Path, path: str) -> Iterator[Directory | None]:
     """Open a directory of a store while the body runs; None where there is none, or a symlink to it leads out of the repository."""
-    with ExitStack() as stack:
-        try:
-            top = stack.enter_context(opened(root))
-        except OSError:
-            yield None
-            return
-        yield stack.enter_context(top.along(path))
+    try:
+        top = _top(root)
+    except OSError:
+        yield None
+        return
+    try:
+        with top.along(path) as found:
+            yield found
+    finally:
+        top.close()
+
+
+def _top(root: Path) -> Directory:
+    def follow(path: str, target: str) -> int | None:
+        origin = Origin.of(root, str(root.absolute()))
+        return origin.open(origin.inside(path), target)
+
+    return Directory.at(root, follow)
 
 
 def read(root: Path, path: str, most: int) -> bytes | None:

@@ -25,7 +25,7 @@ from isal import igzip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["COMPRESSIONS", "make_bulk"]
+__all__ = ["COMPRESSIONS", "Content", "make_bulk"]
 
 COMPRESSIONS = ("gzip", "zstd", "none")
 _LEVELS = {"gzip": 1, "zstd": 3}
@@ -38,7 +38,7 @@ _RUN = 64
 _LETTERS = bytes(33 + (byte & 63) for byte in range(256))
 
 
-class _Content:
+class Content:
     """An endless text."""
 
     def __init__(self, seed: int) -> None:
@@ -123,7 +123,7 @@ def make_bulk(  # noqa: PLR0913 - keywords
 
 def _layer(layout: Path, numbers: range, seed: int, size: int, compression: str) -> tuple[dict[str, Any], str]:
     """Write the blob of a layer, and return its descriptor and its diff ID."""
-    content = _Content(seed)
+    content = Content(seed)
     place = layout / "new"
     with place.open("wb") as file:
         packed = _Hashed(file)
@@ -148,7 +148,7 @@ def _packing(file: _Hashed, compression: str) -> Iterator[IO[bytes]]:
         yield raw
 
 
-def _write_tar(file: _Hashed, numbers: range, size: int, content: _Content) -> None:
+def _write_tar(file: _Hashed, numbers: range, size: int, content: Content) -> None:
     directory = ""
     for count, number in enumerate(numbers):
         above = f"usr/share/bulk-{number // 10_000}/{number // _IN_DIRECTORY:06}"

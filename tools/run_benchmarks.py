@@ -34,6 +34,7 @@ _SMALL = {
     "stream": ("--files", "20", "100", "--runs", "1"),
     "flat": ("--files", "20", "100", "--runs", "1"),
     "publish": ("--layers", "2", "12", "--images", "2"),
+    "sync": ("--images", "1", "3", "--layers", "3", "--files", "10", "--runs", "1"),
 }
 """The benchmarks in their order, and what makes each take a few seconds."""
 _OF_STORES = ("change", "readers", "verify")

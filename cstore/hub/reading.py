@@ -6,6 +6,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from attrs import field, frozen
+
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
@@ -21,13 +23,23 @@ if TYPE_CHECKING:
 
     from cstore.files import Directory
 
-__all__ = ["HubReading"]
+__all__ = ["Description", "HubReading"]
 
 _LARGEST_DOCUMENT = 8 << 20
 _LARGEST_ABOUT = 64 << 20
 _DEEPEST = 24
 """Directories of a name, of which a registry allows 255 characters."""
 _FLAT = re.compile(rf"{re.escape(FLAT)}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
+
+
+@frozen
+class Description:
+    """What is told of an image under a public name."""
+
+    digest: Digest
+    """Under which a registry had it: that of the image index through which it was found, if one is there that lists its manifest, or else
+    the manifest's."""
+    manifest: bytes = field(repr=False)
 
 
 class HubReading:
@@ -74,24 +86,25 @@ class HubReading:
         target = self.target(path)
         return _flat_image(path, target) if target is not None else None
 
-    def digest_of(self, metadata: str) -> Digest | None:
-        """Return the digest under which a registry had the image that is described in a directory of metadata.
+    def description(self, metadata: str) -> Description | None:
+        """Return what a directory of metadata tells of an image; None where it has no manifest that can be read.
 
-        That is the digest of the image index through which it was found, if one is there that lists its manifest, or else the manifest's.
+        Raises:
+            FormatError: there is an image index that cannot be read.
         """
-        manifest = self.manifest_of(metadata)
-        if manifest is None:
-            return None
-        index = self._read(f"{metadata}/{INDEX}", _LARGEST_DOCUMENT)
+        with room(self.root, metadata) as here:
+            try:
+                manifest = _content(here, MANIFEST)
+            except UnreadableError:
+                return None
+            if manifest is None:
+                return None
+            try:
+                index = _content(here, INDEX)
+            except UnreadableError as error:
+                raise self._unreadable(f"{metadata}/{INDEX}", error) from None
         own = Digest.of(manifest)
-        return Digest.of(index) if index is not None and str(own).encode() in index else own
-
-    def manifest_of(self, metadata: str) -> bytes | None:
-        """Return the manifest in a directory of metadata; None where there is none that can be read."""
-        try:
-            return self._read(f"{metadata}/{MANIFEST}", _LARGEST_DOCUMENT)
-        except StoreError:
-            return None
+        return Description(Digest.of(index) if index is not None and str(own).encode() in index else own, manifest)
 
     def holds(self, path: str, data: bytes) -> bool:
         """Whether just these bytes are in the file at a path."""
@@ -126,21 +139,18 @@ class HubReading:
         with room(self.root, "") as top:
             for name, is_directory in top.entries().items() if top is not None else ():
                 if top is not None and is_directory and (name == OTHERS or not name.startswith((".", STORE))):
-                    for path, target in _symlinks(top, name):
-                        if (image := _flat_image(path, target)) is not None:
-                            found[path] = image
+                    with top.opened(name) as below:
+                        for path, target in _symlinks(below, name) if below is not None else ():
+                            if (image := _flat_image(path, target)) is not None:
+                                found[path] = image
         return found
 
     def described(self) -> list[str]:
         """Return the paths of all public names of which there are metadata."""
-        start = f"{METADATA}/"
-        found = []
-        with room(self.root, "") as top:
-            for directory in _directories(top, METADATA) if top is not None else ():
-                with room(self.root, directory) as here:
-                    if here is not None and here.found(MANIFEST) == "a file":
-                        found.append(directory.removeprefix(start))
-        return found
+        with room(self.root, METADATA) as top:
+            places = _directories(top, METADATA) if top is not None else ()
+            found = [path for path, here in places if path != METADATA and here.found(MANIFEST) == "a file"]
+        return [path.removeprefix(f"{METADATA}/") for path in found]
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores, of all platforms."""
@@ -152,7 +162,15 @@ class HubReading:
         try:
             return read(self.root, path, most)
         except UnreadableError as error:
-            raise FormatError(f"{self.root}/{path}", f"expected a readable file, found {error}") from None
+            raise self._unreadable(path, error) from None
+
+    def _unreadable(self, path: str, error: UnreadableError) -> FormatError:
+        return FormatError(f"{self.root}/{path}", f"expected a readable file, found {error}")
+
+
+def _content(here: Directory | None, name: str) -> bytes | None:
+    """Return the content of a document in a directory; None where there is none."""
+    return here.read(name, _LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
 
 
 def _flat_image(path: str, target: str) -> ImageID | None:
@@ -168,21 +186,20 @@ def _two_levels(top: Directory, first: str) -> Iterator[tuple[str, str]]:
                     yield from ((shard, name) for name, is_tree in here.entries().items() if is_tree)
 
 
-def _directories(top: Directory, first: str) -> Iterator[str]:
-    """Yield a directory and all below it, of those that a name can have."""
-    waiting = [first]
-    while waiting:
-        path = waiting.pop()
-        yield path
-        with top.along(path) as here:
-            if here is not None and path.count("/") < _DEEPEST:
-                waiting += [f"{path}/{name}" for name, is_directory in here.entries().items() if is_directory]
+def _directories(top: Directory, path: str) -> Iterator[tuple[str, Directory]]:
+    """Yield a directory and all below it, of those that a name can have, with their paths; each is open until the next is asked for."""
+    yield path, top
+    if path.count("/") < _DEEPEST:
+        for name, is_directory in top.entries().items():
+            if is_directory:
+                with top.opened(name) as here:
+                    if here is not None:
+                        yield from _directories(here, f"{path}/{name}")
 
 
 def _symlinks(top: Directory, first: str) -> Iterator[tuple[str, str]]:
-    for path in _directories(top, first):
-        with top.along(path) as here:
-            for name, is_directory in here.entries().items() if here is not None else ():
-                target = None if is_directory or here is None else here.target(name)
-                if target is not None:
-                    yield f"{path}/{name}", target
+    for path, here in _directories(top, first):
+        for name, is_directory in here.entries().items():
+            target = None if is_directory else here.target(name)
+            if target is not None:
+                yield f"{path}/{name}", target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +12,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 
 from cstore.errors import SourceError
+from cstore.registry.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -154,6 +154,7 @@ class Connections:
         self._certificates = certificates
         self._most = most_per_host
         self._patience = patience
+        self._heads = Deadlines(patience.head)
         self._pools: dict[tuple[str, str, int, bool], urllib3.HTTPConnectionPool] = {}
         self._lock = threading.Lock()
         self.requests = 0
@@ -200,6 +201,7 @@ class Connections:
         """Close all connections on which nobody waits."""
         for pool in self._pools.values():
             pool.close()
+        self._heads.close()
 
     def _pool(self, scheme: str, host: str, port: int, *, is_insecure: bool, at: str) -> urllib3.HTTPConnectionPool:
         key = (scheme, host, port, is_insecure)
@@ -211,13 +213,13 @@ class Connections:
                     self._pools[key] = urllib3.HTTPSConnectionPool(host, port, ssl_context=context, **options)
                 else:
                     self._pools[key] = urllib3.HTTPConnectionPool(host, port, **options)
-                kind = _watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._patience.head)
+                kind = _watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._heads)
                 self._pools[key].ConnectionCls = kind
             return self._pools[key]
 
 
-def _watched(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
-    """Return a kind of connection that is given up when the head of an answer has not come after so many seconds."""
+def _watched(kind: type[HTTPConnection], deadlines: Deadlines) -> type[HTTPConnection]:
+    """Return a kind of connection that is given up when the head of an answer has not come in time."""
 
     class Watched(kind):  # type: ignore[valid-type, misc]  # one of two
         def connect(self) -> None:
@@ -227,24 +229,10 @@ def _watched(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]
 
         def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
             # The time for one reading begins anew with each byte, and a head has room for millions of them.
-            watch = threading.Timer(seconds, _shut, [self.sock])
-            watch.daemon = True
-            watch.start()
-            try:
+            with deadlines.over(self.sock):
                 return super().getresponse()
-            finally:
-                watch.cancel()
 
     return Watched
-
-
-def _shut(connection: socket.socket) -> None:
-    """Have whoever reads from a connection find its end."""
-    try:
-        # Not by the method of TLS's sockets, which changes the object that another thread is using.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _reason(error: Exception) -> str:

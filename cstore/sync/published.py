@@ -10,13 +10,15 @@ from cstore.hub.layout import HubLayout, flat_at
 from cstore.hub.reading import HubReading
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID
+from cstore.model.digest import Digest
 from cstore.model.manifest import Manifest
 from cstore.model.offer import Offer
 from cstore.origin import read
 from cstore.store import Store
 
 if TYPE_CHECKING:
-    from cstore.model.digest import Digest
+    from collections.abc import Mapping
+
     from cstore.model.image import ImageRecord
     from cstore.publish.hub import Hub
     from cstore.sync.expansion import Wanted
@@ -38,6 +40,10 @@ class Published:
         self._hub = hub
         self.reading = HubReading(hub.root)
         self._stores: dict[str, Store | None] = {}
+        self._images: dict[str, dict[str, ImageRecord]] = {}
+        """Of stores that were surveyed, by name."""
+        self._trees: dict[tuple[Digest, bool], ImageID | None] = {}
+        """The images of manifests, where the trees of their layers are there if that is asked too."""
         self._layers: dict[Digest, bool] = {}
 
     def store(self, path: str) -> Store | None:
@@ -50,6 +56,21 @@ class Published:
             self._stores[path] = None if self._hub.store(path).is_vacant() else Store.open(self._hub.root / path)
         return self._stores[path]
 
+    def images(self, path: str) -> Mapping[str, ImageRecord]:
+        """Return all images of a store of the hub by their names; after that, no question about one of them reads its record again.
+
+        Raises:
+            StoreError: there is something else, or a store that is damaged.
+        """
+        if path not in self._images:
+            store = self.store(path)
+            found: dict[str, ImageRecord] = {}
+            for image in store.all_images() if store is not None else ():
+                for name in image.names:
+                    found.setdefault(name, image)
+            self._images[path] = found
+        return self._images[path]
+
     def digest(self, wanted: Wanted, told: Digest | None) -> Digest | None:
         """Return the digest under which a registry had what is published under a name; None where nothing is.
 
@@ -59,7 +80,8 @@ class Published:
         """
         record = self._record(wanted) if Offer.PODMAN in wanted.offers else None
         if record is None:
-            return self.reading.digest_of(HubLayout(wanted.platform).metadata(wanted.name))
+            described = self.reading.description(HubLayout(wanted.platform).metadata(wanted.name))
+            return described.digest if described is not None else None
         return told if told is not None and record.has_digest(told) else record.digest
 
     def is_whole(self, wanted: Wanted, digest: Digest) -> bool:
@@ -70,17 +92,17 @@ class Published:
             digest: what the registry has under it.
         """
         layout = HubLayout(wanted.platform)
+        record = self._record(wanted) if Offer.PODMAN in wanted.offers else None
+        if Offer.PODMAN in wanted.offers and (record is None or not record.has_digest(digest)):
+            return False
         manifest: bytes | None = None
-        if Offer.PODMAN in wanted.offers:
-            record = self._record(wanted)
-            if record is None or not record.has_digest(digest):
-                return False
-            manifest = self._kept_manifest(layout.store, record)
         if Offer.METADATA in wanted.offers:
-            directory = layout.metadata(wanted.name)
-            if self.reading.digest_of(directory) != digest:
+            described = self.reading.description(layout.metadata(wanted.name))
+            if described is None or described.digest != digest:
                 return False
-            manifest = self.reading.manifest_of(directory)
+            manifest = described.manifest
+        elif record is not None and wanted.offers & {Offer.FLAT, Offer.LAYERS}:
+            manifest = self._kept_manifest(layout.store, record)
         return self._has_trees(wanted, manifest)
 
     def has_trees(self, wanted: Wanted, manifest: bytes) -> bool:
@@ -90,18 +112,25 @@ class Published:
     def _has_trees(self, wanted: Wanted, manifest: bytes | None) -> bool:
         if not wanted.offers & {Offer.FLAT, Offer.LAYERS}:
             return True
-        if manifest is None:
-            return False
-        try:
-            parsed = Manifest.from_dict(decode(manifest, str(wanted.name)), str(wanted.name))
-        except StoreError:
-            return False
-        image = ImageID(parsed.config.digest.hex)
-        if Offer.FLAT in wanted.offers:
-            path = HubLayout(wanted.platform).name(wanted.name)
-            if self.reading.flat_of(path) != image or self.reading.found(flat_at(image)) != "a directory":
-                return False
-        return Offer.LAYERS not in wanted.offers or all(self._has_layer(layer.digest) for layer in parsed.layers)
+        image = self._image_with_layers(wanted, manifest) if manifest is not None else None
+        if image is None or Offer.FLAT not in wanted.offers:
+            return image is not None
+        path = HubLayout(wanted.platform).name(wanted.name)
+        return self.reading.flat_of(path) == image and self.reading.found(flat_at(image)) == "a directory"
+
+    def _image_with_layers(self, wanted: Wanted, manifest: bytes) -> ImageID | None:
+        """Return the image of a manifest; None where that is malformed, or a tree of a layer is to be offered and is not there."""
+        needs_layers = Offer.LAYERS in wanted.offers
+        key = (Digest.of(manifest), needs_layers)
+        if key not in self._trees:
+            # One image may have many names.
+            try:
+                parsed = Manifest.from_dict(decode(manifest, str(wanted.name)), str(wanted.name))
+            except StoreError:
+                parsed = None
+            is_there = parsed is not None and (not needs_layers or all(self._has_layer(layer.digest) for layer in parsed.layers))
+            self._trees[key] = ImageID(parsed.config.digest.hex) if parsed is not None and is_there else None
+        return self._trees[key]
 
     def _has_layer(self, digest: Digest) -> bool:
         if digest not in self._layers:
@@ -109,8 +138,11 @@ class Published:
         return self._layers[digest]
 
     def _record(self, wanted: Wanted) -> ImageRecord | None:
-        store = self.store(HubLayout(wanted.platform).store)
-        return None if store is None else store.holder(str(wanted.name.reference))
+        path, name = HubLayout(wanted.platform).store, str(wanted.name.reference)
+        if path in self._images:
+            return self._images[path].get(name)
+        store = self.store(path)
+        return None if store is None else store.holder(name)
 
     def _kept_manifest(self, path: str, record: ImageRecord) -> bytes | None:
         store = self.store(path)

@@ -12,8 +12,6 @@ from cstore.model.offer import Offer
 from cstore.model.reference import Reference, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cstore.sync.assembly import Assembly
     from cstore.sync.expansion import Expansion
     from cstore.sync.published import Published
@@ -69,13 +67,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 def _stored(published: Published) -> set[tuple[str, str]]:
-    def all_names() -> Iterator[tuple[str, str]]:
-        for path in published.reading.stores():
-            store = published.store(path)
-            for image in store.all_images() if store is not None else ():
-                yield from ((path, name) for name in image.names)
-
-    return set(all_names())
+    return {(path, name) for path in published.reading.stores() for name in published.images(path)}
 
 
 def _is_protected(expansion: Expansion, name: str) -> bool:

@@ -121,6 +121,9 @@ class Round:
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):
             answers = ask("looking up", "names", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
+            if only is None:
+                # First, since it reads the records of all images, which otherwise each question about one would.
+                self._look_for_unwished()
             for image in wanted:
                 answer = answers[image.name]
                 if isinstance(answer, Digest):
@@ -128,8 +131,6 @@ class Round:
                 else:
                     self.errors[image] = str(answer)
                 self.former[image] = self._published.digest(image, self.told.get(image))
-            if only is None:
-                self._look_for_unwished()
 
     def fetch(self) -> None:
         """Fetch and verify what is lacking, and take it; what fails is noted, and keeps what it has.

@@ -8,7 +8,7 @@ import pytest
 
 from cstore.errors import FormatError
 from cstore.hub.about import HubAbout
-from cstore.hub.reading import HubReading
+from cstore.hub.reading import Description, HubReading
 from cstore.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -72,14 +72,13 @@ def test_metadata_tell_the_digest_that_the_registry_has(hub: Path) -> None:
     described(hub, "example.org/a:2", manifest, index)
     described(hub, "example.org/a:3", manifest, b'{"manifests":[]}')
     reading = HubReading(hub)
-    assert reading.described() == ["example.org/a:3", "example.org/a:2", "example.org/a:1"]
-    assert [reading.digest_of(f".metadata/example.org/a:{tag}") for tag in (1, 2, 3, 4)] == [
-        Digest.of(manifest),
-        Digest.of(index),
-        Digest.of(manifest),
+    assert reading.described() == ["example.org/a:1", "example.org/a:2", "example.org/a:3"]
+    assert [reading.description(f".metadata/example.org/a:{tag}") for tag in (1, 2, 3, 4)] == [
+        Description(Digest.of(manifest), manifest),
+        Description(Digest.of(index), manifest),
+        Description(Digest.of(manifest), manifest),
         None,
     ]
-    assert reading.manifest_of(".metadata/example.org/a:1") == manifest
     assert reading.holds(".metadata/example.org/a:1/manifest.json", manifest)
     assert not reading.holds(".metadata/example.org/a:1/manifest.json", manifest[:-1])
     assert not reading.holds(".metadata/example.org/a:4/manifest.json", manifest)

@@ -93,6 +93,32 @@ def test_bench_publish_refuses_what_it_cannot_make(tmp_path: Path, options: Sequ
     assert "expected at least one image" in said
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the stand-in mounts and makes devices, which needs root")
+@pytest.mark.skipif(not all(map(shutil.which, ("docker-registry", "skopeo", "umoci"))), reason="needs a registry, and its peers")
+def test_bench_sync_makes_one_revision_where_something_changed_and_asks_little_where_nothing_did(tmp_path: Path) -> None:
+    made = bench("bench_sync.py", tmp_path, "--images", "2", "--layers", "3", "--files", "5", "--runs", "1")
+    rounds = {"first round": (1, 6), "nothing new": (0, 0), "a moved tag": (1, 1)}
+    for hub in ("a directory", "CernVM-FS"):
+        for name, (revisions, layers) in rounds.items():
+            group = f"{name}, {hub}"
+            assert values(made, group, "revisions") == ({"cstore sync": [revisions]} if hub == "CernVM-FS" else {})
+            assert values(made, group, "new layers") == {"cstore sync": [layers]}
+            assert all(value and value > 0 for unit in ("s", "CPU s", "MB") for one in values(made, group, unit).values() for value in one)
+            assert [*values(made, f"{group}: parts of it", "s")][-5:] == ["expand", "look", "fetch", "verify", "publish"]
+        assert first(values(made, f"nothing new, {hub}", "requests a wish")["cstore sync"]) <= 2
+        fetched = [first(values(made, f"{name}, {hub}", "MB fetched")["cstore sync"]) for name in rounds]
+        assert fetched[1] == 0 < fetched[2] < fetched[0] / 3
+        assert first(values(made, f"first round, {hub}", "MB")["cstore sync"]) <= 300
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root is told so first")
+@pytest.mark.parametrize("options", [["--images", "0"], ["--runs", "0"]])
+def test_bench_sync_refuses_what_it_cannot_make(tmp_path: Path, options: Sequence[str]) -> None:
+    code, _, said = run("bench_sync.py", tmp_path, *options)
+    assert code == 2
+    assert "expected at least one image and one run" in said
+
+
 def first(values: Sequence[float | None]) -> float:
     assert values[0] is not None
     return values[0]

@@ -39,7 +39,7 @@ def test_benchmarks_are_gathered_one_after_the_other_and_others_stay(tmp_path: P
 def test_a_name_that_is_none_is_refused(tmp_path: Path) -> None:
     code, _, said = run("run_benchmarks.py", tmp_path, "speed")
     assert code == 2
-    assert "expected names of change, readers, verify, add, stream, flat, publish, found speed" in said
+    assert "expected names of change, readers, verify, add, stream, flat, publish, sync, found speed" in said
 
 
 def test_every_benchmark_is_run(tmp_path: Path) -> None:
