@@ -43,7 +43,8 @@ def test_a_cache_of_ones_own(registry: Registry, tmp_path: Path) -> None:
     source = f"docker://{registry.address}/atlas/app:v1"
     arguments = (tmp_path / "store", source, "--name", "example.org/a:1", "--platform", "linux/amd64", "--cache", tmp_path / "own")
     assert call("add", *arguments, "--cache-size", "0").code == 0
-    assert (kept(tmp_path / "own"), (tmp_path / "cache").exists()) == (1, False)
+    # Of two that come at the same time, each makes room before the other is there.
+    assert (kept(tmp_path / "own") in (1, 2), (tmp_path / "cache").exists()) == (True, False)
 
 
 @pytest.mark.usefixtures("_environment")

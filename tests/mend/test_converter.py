@@ -137,10 +137,10 @@ def test_a_tree_with_whiteouts_as_files_hides_nothing(tmp_path: Path, make: Call
 def test_a_layer_that_cannot_be_kept_is_told_by_its_type(tmp_path: Path, make: Callable[..., Path]) -> None:
     store = make(tmp_path / "r", {NAME: Image(layers=(BASE,))}, Flaw.UNNOTED)
     manifest = store / "overlay-images" / Image(layers=(BASE,)).id / "manifest"
-    changed = json_of(Image(layers=(BASE,)).manifest).replace(b"image.layer.v1.tar+gzip", b"image.layer.nondistributable.v1.tar+gzip")
+    changed = json_of(Image(layers=(BASE,)).manifest).replace(b"image.layer.v1.tar+gzip", b"image.layer.v1.tar+gzip+encrypted")
     manifest.unlink()
     manifest.write_bytes(changed)
-    assert reason(store).startswith("manifest.layers[0]: expected a layer of tar, gzip or zstd, found a foreign one of type")
+    assert reason(store).startswith("manifest.layers[0]: expected a layer of tar, gzip or zstd, found an encrypted one of type")
 
 
 @EACH_GENERATION
