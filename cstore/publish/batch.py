@@ -73,6 +73,8 @@ class Batch:
         self._registries = registries
         self._made: Fetcher | None = None
         self._store: Store | None = None
+        self._reading: Store | None = None
+        """What `read` returns: reading a store of CernVM-FS for each question about it would take too long."""
         self._planned: tuple[Store, int, Delta] | None = None
         self._opened = ExitStack()
         self.receipt: Receipt | None = None
@@ -115,15 +117,22 @@ class Batch:
             ContentError: one is not what manifest and config promise, is damaged, or holds what no tree can.
             SourceError: the source lacks a blob.
         """
-        self._fetch([image], self._read(makes=True))
+        self._fetch([image], self.read())
 
     def read(self) -> Store:
-        """Return the store as it is now, or a new one where there is none.
+        """Return the store as it was when `plan` read it last, or as it is now where it has not yet; a new one where there is none.
 
         Raises:
             StoreError: there is something else.
         """
-        return self._read(makes=True)
+        if self._reading is None:
+            self._reading = self._read(makes=True)
+        return self._reading
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is to change."""
+        return bool(self._changes)
 
     @property
     def layers(self) -> Mapping[LayerID, FetchedLayer]:
@@ -149,6 +158,8 @@ class Batch:
             StoreError: as `publish` does, but for what only writing shows.
         """
         store = self._read()
+        if self._reading is not None:
+            self._reading = store
         adds = [change for change in self._changes if isinstance(change, Add)]
         if not adds:
             # All that this depends on is in the reading, but for views: pruning and repair can change one without its store.

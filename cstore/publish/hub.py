@@ -60,6 +60,17 @@ class Hub(Protocol):
         """
         ...
 
+    def settle(self, stores: Sequence[str]) -> None:
+        """Finish or undo what an interrupted run left, so that what is read from now on stays as it is.
+
+        Args:
+            stores: the paths of all stores that there are.
+
+        Raises:
+            PublishError: it could not be put right, or another writer is at work for longer than an hour.
+        """
+        ...
+
     def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
         """Carry out what `plan` returns.
 
@@ -113,24 +124,30 @@ class DirectoryHub:
             refuse_unsound(delta.part_in(store), self.root / store)
         check_space(delta, self.root)
 
-    def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
-        """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first."""
-        roots = [self.root, *(self.root / store for store in stores)]
-        for root in roots:
+    def settle(self, stores: Sequence[str]) -> None:
+        """Finish or undo what an interrupted run left; without one, nothing is written."""
+        for root in self._roots(stores):
             if is_interrupted(root):
                 with writing(root, self.progress):
                     pass
+
+    def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
+        """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first."""
+        self.settle(stores)
         delta = plan()
         if not delta:
             return Published(delta=delta)
         self.check(delta, stores)
         with ExitStack() as held:
-            for root in roots:
+            for root in self._roots(stores):
                 held.enter_context(writing(root, self.progress))
             delta = plan()
             for root, part in self._parts(delta, stores):
                 apply(part, root, self.progress)
         return Published(delta=delta)
+
+    def _roots(self, stores: Sequence[str]) -> list[Path]:
+        return [self.root, *(self.root / store for store in stores)]
 
     def _parts(self, delta: Delta, stores: Sequence[str]) -> list[tuple[Path, Delta]]:
         beside = delta.part_outside(stores)
@@ -178,6 +195,9 @@ class CvmfsHub:
             PublishError: something could not be published, or the revision cannot get its name.
         """
         evolve(self.place, stores=tuple(stores)).check(delta)
+
+    def settle(self, stores: Sequence[str]) -> None:
+        """Do nothing: of a transaction that is interrupted nothing is published."""
 
     def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
         """Publish what `plan` returns in one revision."""

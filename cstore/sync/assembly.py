@@ -116,7 +116,8 @@ class Assembly:
     @property
     def stores(self) -> list[str]:
         """The paths of all stores that may change."""
-        return list(dict.fromkeys([*HubReading(self._hub.root).stores(), *self._batches]))
+        changing = (path for path, batch in self._batches.items() if batch.has_changes)
+        return list(dict.fromkeys([*HubReading(self._hub.root).stores(), *changing]))
 
     def plan(self) -> Delta:
         """Return the delta that brings all of it about now.
@@ -165,7 +166,8 @@ class Assembly:
 
     def _store_delta(self, path: str) -> Delta:
         """Return what changes in a store; where nothing else does, what was retired long enough ago goes."""
-        delta = self._batches[path].plan() if path in self._batches else Delta()
+        batch = self._batches.get(path)
+        delta = batch.plan() if batch is not None and batch.has_changes else Delta()
         if delta or self._hub.store(path).is_vacant():
             return delta
         store = Store.open(self._hub.root / path)

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from cstore.delta import Delta, file_of
 from cstore.hub.layout import STATUS, USUAL
+from cstore.hub.reading import HubReading
 from cstore.progress import Progress, silent
 from cstore.publish.place import Published
 from cstore.sync.report import ImageState, Outcome, RoundReport
@@ -96,6 +97,8 @@ class Rounds:
             StoreError: the round could not be carried out; what was published before is as it was.
         """
         started = self._clock()
+        # What is undone later would be missing, though it was seen, and taken for published.
+        self._hub.settle(HubReading(self._hub.root).stores())
         with self._round(started) as turn:
             turn.look(wishlists, only)
             turn.fetch()

@@ -67,7 +67,7 @@ class Hubbed:
             self.asked,
             terms,
             now=lambda: NOW + dt.timedelta(days=self.days),
-            tell=lambda report: json.dumps({"images": [image.name for image in report.images]}).encode(),
+            tell=lambda report: json.dumps({"images": {image.name: image.outcome.value for image in report.images}}).encode(),
         )
 
     def run(self, *wishlists: Path, **options: Any) -> RoundReport:  # noqa: ANN401 - of rounds

@@ -202,3 +202,12 @@ def test_a_preview_writes_nothing(hub: Hubbed) -> None:
     assert [*hub.hub.root.iterdir()] == []
     assert outcomes(preview.report) == {"team/app:1": "added"}
     assert preview.delta.steps[-1].path == "status.json"
+
+
+def test_where_the_only_image_is_damaged_no_store_is_made(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    blob = hub.registry.blob_path(json.loads(hub.registry.manifest("team/app", "1")[0])["layers"][1]["digest"])
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    report = hub.run(hub.wish("team/app:1"))
+    assert (outcomes(report), report.changed, report.is_complete) == ({"team/app:1": "failed"}, False, False)
+    assert [*hub.hub.root.iterdir()] == []

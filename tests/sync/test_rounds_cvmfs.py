@@ -9,7 +9,7 @@ import pytest
 
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.hub import CvmfsHub
-from tests.images import Image, directory, file, tar
+from tests.images import Image, digest_of, directory, file, tar
 from tests.publish.cvmfs import Publisher, publishing_machine
 from tests.publish.soundness import problems
 from tests.sync.hubs import Hubbed, image
@@ -117,3 +117,15 @@ def test_a_hub_in_a_subdirectory_through_a_gateway(tmp_path: Path) -> None:
             hub.run(hub.wish("team/app:1"), prune=True)
             assert not (top / registry.address / "team/app:2").is_symlink()
             assert not hub.run(hub.wish("team/app:1")).changed
+
+
+def test_an_image_that_is_damaged_leaves_an_empty_repository_as_it_is(hub: Hubbed, publisher: Publisher) -> None:
+    hub.push("team/app", {"1": image(1)})
+    for layer in image(1).blobs:
+        hub.registry.blob_path(digest_of(layer)).write_bytes(b"x" * len(layer))
+    before = publisher.revision
+    report = hub.run(hub.wish("team/app:1"))
+    assert (report.is_complete, report.changed, outcomes(report), publisher.revision) == (False, False, {"team/app:1": "failed"}, before)
+    hub.push("team/app", {"2": Image(layers=(tar(file("x", b"x")), b"no tar" * 100))})
+    report = hub.run(hub.wish("team/app:2"))
+    assert (report.is_complete, report.changed, outcomes(report), publisher.revision) == (False, False, {"team/app:2": "failed"}, before)
