@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cstore.delta import PutTree
 from cstore.errors import PublishError, SourceError, StoreError
 from cstore.model.about import About
 from cstore.model.platform import Platform
@@ -18,7 +17,7 @@ from cstore.planning import Add, Change, Drop, Tag, plan
 from cstore.progress import silent
 from cstore.publish.find import find_place
 from cstore.publish.place import Place, Published
-from cstore.publish.receipt import Receipt
+from cstore.publish.receipt import Receipt, receipt_of
 from cstore.publish.views import refuse_place_of_view
 from cstore.store import Store
 from cstore.views import refuse_view
@@ -247,28 +246,7 @@ class Batch:
         return store
 
     def _receipt(self, published: Published, seconds: float) -> Receipt:
-        delta, owners = published.delta, self._place.owners
-        trees = {step.path.rpartition("/")[2] for step in delta if isinstance(step, PutTree)}
-        chains = {change.image.id: change.image.chain for change in self._changes if isinstance(change, Add)}
-        scans = [layer.scan for layer in self._fetcher.layers.values() if layer.id in trees] if trees else []
-        lost = [scan.xattrs if not self._place.keeps_xattrs else 0 if owners.as_in_image else scan.privileged_xattrs for scan in scans]
-        return Receipt(
-            delta=delta,
-            names=tuple(str(name) for change in self._changes for name in _named(change)),
-            images=len(chains),
-            layers=len(trees),
-            known_layers=len({layer for chain in chains.values() for layer in chain} - trees),
-            entries=delta.entries,
-            bytes_written=delta.size,
-            owners=str(owners),
-            devices_left_out=() if owners.as_in_image else tuple(device for scan in scans for device in scan.devices),
-            xattrs_left_out=sum(scan.dropped_xattrs for scan in scans) + sum(lost),
-            expanding_symlinks=tuple(path for scan in scans for path in scan.variables),
-            seconds=seconds,
-            revision=published.revision,
-            root_hash=published.root_hash,
-            bytes_streamed=published.streamed,
-        )
+        return receipt_of(published, self._changes, self._place, self._fetcher.layers if self._made else {}, seconds)
 
 
 @contextmanager
@@ -297,9 +275,3 @@ def _usual_registries() -> Registries:
     from cstore.registry.registries import Registries  # noqa: PLC0415 - most changes ask no registry, and importing this takes its time
 
     return Registries.usual({}, Path.home())
-
-
-def _named(change: Change) -> tuple[Reference, ...]:
-    if isinstance(change, Add):
-        return change.names
-    return (change.new_name,) if isinstance(change, Tag) else ()

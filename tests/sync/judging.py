@@ -73,13 +73,13 @@ def broken(root: Path, expected: Sequence[Seen]) -> list[str]:
     found = [*_unsound_stores(root)]
     for what in ("names", "documents", "layers"):
         there = getattr(seen, what)
-        for path in sorted({path for hub in expected for path in getattr(hub, what)} | {*there}):
-            if there.get(path) not in [getattr(hub, what).get(path) for hub in expected]:
-                found.append(f"{path} is as no round leaves it")
+        paths = sorted({path for hub in expected for path in getattr(hub, what)} | {*there})
+        odd = [path for path in paths if there.get(path) not in [getattr(hub, what).get(path) for hub in expected]]
+        found += [f"{path} is as no round leaves it" for path in odd]
     for store in sorted({store for hub in expected for store in hub.stores}):
-        for name in sorted({name for hub in expected for name in hub.stores.get(store, {})} | {*seen.stores.get(store, {})}):
-            if seen.stores.get(store, {}).get(name) not in [hub.stores.get(store, {}).get(name) for hub in expected]:
-                found.append(f"{store}: {name} is as no round leaves it")
+        has, wanted = seen.stores.get(store, {}), [hub.stores.get(store, {}) for hub in expected]
+        names = sorted({name for held in wanted for name in held} | {*has})
+        found += [f"{store}: {name} is as no round leaves it" for name in names if has.get(name) not in [held.get(name) for held in wanted]]
     known = {image: tree for hub in expected for image, tree in hub.flats.items()}
     for name, image in seen.names.items():
         if image not in seen.flats or seen.flats[image] != known.get(image):
