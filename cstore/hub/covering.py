@@ -18,6 +18,7 @@ from cstore.origin import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from cstore.delta import Entries
     from cstore.layer.entry import Entry
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.source.fetch import FetchedLayer
     from cstore.store import Store
 
-__all__ = ["Chained", "cover", "fetched_chained", "is_opaque", "stored_chained"]
+__all__ = ["Chained", "cover", "fetched_chained", "is_opaque", "laid", "stored_chained"]
 
 _DIGITS = 12
 
@@ -90,18 +91,25 @@ def stored_chained(store: Store, layer: LayerID) -> Chained:
     Raises:
         ContentError: that cannot be read.
     """
-    place = f"{store.layout.tree(layer)}/diff"
-
-    def opened() -> int:
-        with room(store.root, place) as found:
-            if found is None:
-                raise ContentError(f"{store.root / place}: expected a layer's tree, found none that can be read")
-            return os.dup(found.file)
-
-    tree = LaidTree(at=str(store.root / place), open=opened)
+    tree = laid(store.root, f"{store.layout.tree(layer)}/diff")
     hidden = frozenset(entry.path for entry, _ in tree.walk() if entry.is_whiteout)
     measures = measure(tree)
     return Chained(tree=tree, hidden=hidden, entries=measures.entries, size=measures.size, special=measures.special)
+
+
+def laid(root: Path, place: str) -> LaidTree:
+    """Return the tree that lies at a place below a store or hub; symlinks lead to it only within the repository.
+
+    Walking it raises a ContentError where it cannot be read.
+    """
+
+    def opened() -> int:
+        with room(root, place) as found:
+            if found is None:
+                raise ContentError(f"{root / place}: expected a layer's tree, found none that can be read")
+            return os.dup(found.file)
+
+    return LaidTree(at=str(root / place), open=opened)
 
 
 def cover(digest: Digest, chained: Iterable[Chained]) -> PutTree | None:

@@ -13,7 +13,7 @@ from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cstore.delta import Step
     from cstore.hub.layout import HubLayout
@@ -54,6 +54,8 @@ class HubChange:
     """The same for layers that have no tree in a store."""
     covers: Mapping[Digest, PutTree] = field(factory=dict)
     """Trees of layers that cover several chains, since that of no single one does (spec H9)."""
+    unsound: Collection[Digest] = ()
+    """Layers with a tree of their own that the snapshotter would misread."""
     doomed: Mapping[Digest, str] = field(factory=dict)
     """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
     day: dt.date
@@ -81,7 +83,7 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> D
     """
     plan = _Plan(reading, change)
     coming = [*plan.trees(), *plan.layer_links(), *plan.names(), *plan.documents()]
-    leaving = [*plan.removed_names(), *plan.doomed_layers()]
+    leaving = [*plan.removed_names(), *plan.unsound_layers(), *plan.doomed_layers()]
     retired, outdated = plan.retired()
     leaving += [Remove(path=path) for path in outdated]
     about = reading.about()
@@ -126,7 +128,8 @@ class _Plan:
         for offered in self._change.offered:
             for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
                 path = layerfs_at(digest)
-                if tree and path not in made and (digest in self._change.doomed or not self._reading.has_layer(digest)):
+                is_bad = digest in self._change.doomed or digest in self._change.unsound
+                if tree and path not in made and (is_bad or not self._reading.has_layer(digest)):
                     made.add(path)
                     yield PutSymlink(path=path, target=target_from(path, tree))
 
@@ -164,6 +167,11 @@ class _Plan:
     def removed_names(self) -> Iterator[Step]:
         for paths in self._change.removed:
             yield from (Remove(path=path) for path in paths if self._reading.found(path) != "nothing")
+
+    def unsound_layers(self) -> Iterator[Step]:
+        """Yield the removals of trees that symlinks replace; an ingest puts a symlink in the place of a directory by itself (spec C4)."""
+        if not self._change.has_catalogs:
+            yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
 
     def doomed_layers(self) -> Iterator[Step]:
         """Yield the removals of symlinks that lead to trees which go, unless they are to lead to others."""

@@ -15,6 +15,7 @@ from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, MET
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
+from cstore.model.layout import ABOUT as ABOUT_STORE
 from cstore.origin import read, room
 
 if TYPE_CHECKING:
@@ -153,10 +154,14 @@ class HubReading:
         return [path.removeprefix(f"{METADATA}/") for path in found]
 
     def stores(self) -> list[str]:
-        """Return the paths of the podman stores, of all platforms."""
+        """Return the paths of the podman stores that cstore has made, of all platforms."""
         with room(self.root, "") as top:
             found = top.entries() if top is not None else {}
-        return [name for name, is_directory in found.items() if is_directory and (name == STORE or name.startswith(f"{STORE}."))]
+        return [name for name, is_directory in found.items() if is_directory and _is_store(name) and self.is_own_store(name)]
+
+    def is_own_store(self, path: str) -> bool:
+        """Whether cstore has made the store at a path: others write no cstore.json."""
+        return self.found(f"{path}/{ABOUT_STORE}") == "a file"
 
     def _read(self, path: str, most: int) -> bytes | None:
         try:
@@ -171,6 +176,10 @@ class HubReading:
 def _content(here: Directory | None, name: str) -> bytes | None:
     """Return the content of a document in a directory; None where there is none."""
     return here.read(name, _LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
+
+
+def _is_store(name: str) -> bool:
+    return name == STORE or name.startswith(f"{STORE}.")
 
 
 def _flat_image(path: str, target: str) -> ImageID | None:

@@ -136,6 +136,7 @@ class Assembly:
                 flats={taken.image.id: partial(self._trees.flat, taken) for taken in self._taken},
                 trees={layer.descriptor.digest: partial(layer_step, layer) for layer in self._loose.layers.values()},
                 covers=self._trees.covers(self._taken),
+                unsound=self._trees.unsound(self._taken),
                 doomed=doomed,
                 day=self._day,
                 grace=self._grace,

@@ -50,10 +50,17 @@ class Published:
         """Return the reading of a store of the hub; None where none is.
 
         Raises:
-            StoreError: there is something else, or a store that is damaged.
+            StoreError: there is something else, a store that is damaged, or one of another writer: what is added to that may stand on
+                layers that are not what they should be (spec Z10).
         """
         if path not in self._stores:
-            self._stores[path] = None if self._hub.store(path).is_vacant() else Store.open(self._hub.root / path)
+            is_vacant = self._hub.store(path).is_vacant()
+            if not is_vacant and not self.reading.is_own_store(path):
+                raise StoreError(
+                    f"{self._hub.root / path}: expected nothing, or a store that cstore has made, found something else. Move it away, or "
+                    "let `cstore adopt` take its images over into a store of cstore's, and move that here; or leave podman out of --forms"
+                )
+            self._stores[path] = None if is_vacant else Store.open(self._hub.root / path)
         return self._stores[path]
 
     def images(self, path: str) -> Mapping[str, ImageRecord]:

@@ -8,12 +8,13 @@ from attrs import evolve, frozen
 
 from cstore.delta import PutTree
 from cstore.errors import StoreError
-from cstore.hub.covering import cover, fetched_chained, is_opaque, stored_chained
+from cstore.hub.covering import cover, fetched_chained, is_opaque, laid, stored_chained
 from cstore.hub.flat import flat_step, flat_tree
-from cstore.hub.layout import LAYERFS, HubLayout
+from cstore.hub.layout import LAYERFS, HubLayout, layerfs_at
 from cstore.hub.linking import Linkable, LinkedTree
 from cstore.hub.parts import fetched_part, stored_part
 from cstore.hub.reading import HubReading
+from cstore.mend.laid import look
 from cstore.model.layout import BIG_LAYER, CATALOG
 from cstore.model.offer import Offer
 
@@ -83,6 +84,14 @@ class Trees:
             if (step := cover(digest, [*(fetched_chained(batch.layers[layer]) for layer in new), *others])) is not None:
                 covers[digest] = step
         return covers
+
+    def unsound(self, takens: Sequence[Taken]) -> list[Digest]:
+        """Return the layers of images with a tree of their own, in which whiteouts are files: the present converter leaves such ones."""
+        reading = HubReading(self._hub.root)
+        offered = [taken for taken in takens if taken.batch is not None and Offer.LAYERS in taken.wanted.offers]
+        digests = dict.fromkeys(layer.digest for taken in offered for layer in taken.image.manifest.layers)
+        own = [digest for digest in digests if reading.found(layerfs_at(digest)) == "a directory"]
+        return [digest for digest in own if look(laid(self._hub.root, layerfs_at(digest))).mark]
 
     def flat(self, taken: Taken, path: str) -> PutTree:
         """Return the step that puts the flat tree of an image; its headers are read once."""

@@ -85,8 +85,10 @@ def test_metadata_tell_the_digest_that_the_registry_has(hub: Path) -> None:
 
 
 def test_stores_are_found_by_their_names(hub: Path) -> None:
-    (hub / "podmanStore.arm64").mkdir()
-    (hub / "podmanStore2").mkdir()
+    for name in ("podmanStore.arm64", "podmanStore2", "podmanStore"):
+        (hub / name).mkdir(exist_ok=True)
+        (hub / name / "cstore.json").touch()
+    (hub / "podmanStore.of-others").mkdir()
     assert HubReading(hub).stores() == ["podmanStore", "podmanStore.arm64"]
 
 
