@@ -70,8 +70,16 @@ class Podman:
         attempt("podman", "rm", "--all", "--force", "--time", "0", env=self.env, user=self._user)
         for pid in self.place.rglob("pause.pid"):
             os.kill(int(pid.read_text()), signal.SIGKILL)
-        unmount_below(self.place)
-        shutil.rmtree(self.place)
+        # A clean-up of podman's may still be about to end.
+        end = time.monotonic() + _LONGEST
+        while self.place.exists():
+            unmount_below(self.place)
+            try:
+                shutil.rmtree(self.place)
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def __call__(self, *arguments: str | Path) -> str:
         """Run a command of podman's that must succeed, and return what it prints."""
