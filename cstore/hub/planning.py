@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
 from cstore.errors import StoreError
+from cstore.hub.converters import led_to
 from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
 from cstore.model.offer import Offer
 
@@ -56,6 +57,8 @@ class HubChange:
     """Trees of layers that cover several chains, since that of no single one does (spec H9)."""
     unsound: Collection[Digest] = ()
     """Layers with a tree of their own that the snapshotter would misread."""
+    unsound_flats: Collection[ImageID] = ()
+    """Images with a flat tree that is to be made anew."""
     doomed: Mapping[Digest, str] = field(factory=dict)
     """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
     day: dt.date
@@ -83,7 +86,7 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> D
     """
     plan = _Plan(reading, change)
     coming = [*plan.trees(), *plan.layer_links(), *plan.names(), *plan.documents()]
-    leaving = [*plan.removed_names(), *plan.unsound_layers(), *plan.doomed_layers()]
+    leaving = [*plan.removed_names(), *plan.unsound(), *plan.doomed_layers()]
     retired, outdated = plan.retired()
     leaving += [Remove(path=path) for path in outdated]
     about = reading.about()
@@ -106,7 +109,7 @@ class _Plan:
         made: set[str] = set()
         for offered in self._change.offered:
             path = flat_at(offered.image)
-            if Offer.FLAT in offered.offers and path not in made and self._reading.found(path) != "a directory":
+            if Offer.FLAT in offered.offers and path not in made and not self._has_flat(offered.image):
                 made.add(path)
                 yield self._change.flats[offered.image](path)
             for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
@@ -116,6 +119,9 @@ class _Plan:
                     yield self._change.trees[digest](path)
 
         yield from (cover for cover in self._change.covers.values() if self._reading.found(cover.path) == "nothing")
+
+    def _has_flat(self, image: ImageID) -> bool:
+        return image not in self._change.unsound_flats and self._reading.found(flat_at(image)) == "a directory"
 
     def layer_links(self) -> Iterator[Step]:
         """Yield the symlinks by which the snapshotter finds layers of a store, or those that cover several chains."""
@@ -128,7 +134,8 @@ class _Plan:
         for offered in self._change.offered:
             for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
                 path = layerfs_at(digest)
-                is_bad = digest in self._change.doomed or digest in self._change.unsound
+                # A tree of its own, on which layers of an adopted store may stand, stays whatever becomes of one in a store.
+                is_bad = digest in self._change.unsound or self._leads_to_doomed(digest)
                 if tree and path not in made and (is_bad or not self._reading.has_layer(digest)):
                     made.add(path)
                     yield PutSymlink(path=path, target=target_from(path, tree))
@@ -168,18 +175,22 @@ class _Plan:
         for paths in self._change.removed:
             yield from (Remove(path=path) for path in paths if self._reading.found(path) != "nothing")
 
-    def unsound_layers(self) -> Iterator[Step]:
-        """Yield the removals of trees that symlinks replace; an ingest puts a symlink in the place of a directory by itself (spec C4)."""
+    def unsound(self) -> Iterator[Step]:
+        """Yield the removals of trees that others replace; publishing into CernVM-FS takes away what is in the way by itself (spec C4)."""
         if not self._change.has_catalogs:
+            yield from (Remove(path=flat_at(image)) for image in self._change.unsound_flats)
             yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
 
     def doomed_layers(self) -> Iterator[Step]:
         """Yield the removals of symlinks that lead to trees which go, unless they are to lead to others."""
         kept = {digest for offered in self._change.offered if Offer.LAYERS in offered.offers for digest, tree in offered.layers if tree}
-        for digest, tree in self._change.doomed.items():
-            path = layerfs_at(digest)
-            if digest not in kept and self._reading.target(path) == target_from(path, tree):
+        for digest in self._change.doomed:
+            if digest not in kept and self._leads_to_doomed(digest):
                 yield Remove(path=layer_at(digest))
+
+    def _leads_to_doomed(self, digest: Digest) -> bool:
+        tree, path = self._change.doomed.get(digest), layerfs_at(digest)
+        return tree is not None and self._reading.target(path) == target_from(path, tree)
 
     def retired(self) -> tuple[dict[str, dt.date], list[str]]:
         """Return the flat trees that are retired afterwards, and those that are to go."""
@@ -190,6 +201,8 @@ class _Plan:
         before = self._reading.about().retired
         unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
         unused |= {*self._former_covers(), *(path for path in before if COVER in path and self._reading.found(path) == "a directory")}
+        for store in self._reading.other_stores():
+            unused -= led_to(self._reading.root, store)
         since = {path: before.get(path, self._change.day) for path in sorted(unused)}
         outdated = [path for path, day in since.items() if path in before and self._change.day - day >= self._change.grace]
         return {path: day for path, day in since.items() if path not in outdated}, outdated

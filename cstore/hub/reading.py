@@ -159,6 +159,12 @@ class HubReading:
             found = top.entries() if top is not None else {}
         return [name for name, is_directory in found.items() if is_directory and _is_store(name) and self.is_own_store(name)]
 
+    def other_stores(self) -> list[str]:
+        """Return the paths of the podman stores that others have made."""
+        with room(self.root, "") as top:
+            found = top.entries() if top is not None else {}
+        return [name for name, is_directory in found.items() if is_directory and _is_store(name) and not self.is_own_store(name)]
+
     def is_own_store(self, path: str) -> bool:
         """Whether cstore has made the store at a path: others write no cstore.json."""
         return self.found(f"{path}/{ABOUT_STORE}") == "a file"

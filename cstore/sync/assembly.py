@@ -137,6 +137,7 @@ class Assembly:
                 trees={layer.descriptor.digest: partial(layer_step, layer) for layer in self._loose.layers.values()},
                 covers=self._trees.covers(self._taken),
                 unsound=self._trees.unsound(self._taken),
+                unsound_flats=self._trees.unsound_flats(self._taken),
                 doomed=doomed,
                 day=self._day,
                 grace=self._grace,

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from cstore.delta import PutTree
 from cstore.errors import StoreError
-from cstore.hub.covering import cover, fetched_chained, is_opaque, laid, stored_chained
+from cstore.hub.covering import cover, fetched_chained, is_opaque, stored_chained
 from cstore.hub.flat import flat_step, flat_tree
-from cstore.hub.layout import LAYERFS, HubLayout, layerfs_at
+from cstore.hub.layout import LAYERFS, HubLayout, flat_at, layerfs_at
 from cstore.hub.linking import Linkable, LinkedTree
 from cstore.hub.parts import fetched_part, stored_part
 from cstore.hub.reading import HubReading
-from cstore.mend.laid import look
+from cstore.hub.soundness import is_sound_flat, is_sound_layer
 from cstore.model.layout import BIG_LAYER, CATALOG
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from cstore.hub.covering import Chained
     from cstore.layer.merging import Merged, Part
@@ -62,6 +63,7 @@ class Trees:
         self._hub = hub
         self._loose = loose
         self._trees: dict[ImageID, Merged] = {}
+        self._sound: dict[Digest | ImageID, bool] = {}
 
     def covers(self, takens: Sequence[Taken]) -> dict[Digest, PutTree]:
         """Return the trees for layers that hide different things in several chains."""
@@ -72,12 +74,13 @@ class Trees:
                 for layer, descriptor in zip(taken.image.chain, taken.image.manifest.layers, strict=True):
                     chained.setdefault(descriptor.digest, {})[layer] = taken.batch
         covers: dict[Digest, PutTree] = {}
+        unsound = self.unsound(takens)
         for digest, layers in chained.items():
             batch = next(iter(layers.values()))
             new = [layer for layer in layers if layer in batch.layers]
             if new and is_opaque(batch.layers[new[0]]):
                 others = _stored_chains(batch.read(), digest, layers)
-            elif not new and not reading.has_layer(digest) and is_opaque((batch.read(), next(iter(layers)))):
+            elif not new and (digest in unsound or not reading.has_layer(digest)) and is_opaque((batch.read(), next(iter(layers)))):
                 others = _stored_chains(batch.read(), digest, ())
             else:
                 continue
@@ -86,12 +89,36 @@ class Trees:
         return covers
 
     def unsound(self, takens: Sequence[Taken]) -> list[Digest]:
-        """Return the layers of images with a tree of their own, in which whiteouts are files: the present converter leaves such ones."""
+        """Return the layers of images with a tree of their own that is not sound (spec H13); each is looked through once.
+
+        One on which a layer of the store stands, as in an adopted store, was looked through when that was adopted (spec G5).
+        """
         reading = HubReading(self._hub.root)
-        offered = [taken for taken in takens if taken.batch is not None and Offer.LAYERS in taken.wanted.offers]
-        digests = dict.fromkeys(layer.digest for taken in offered for layer in taken.image.manifest.layers)
-        own = [digest for digest in digests if reading.found(layerfs_at(digest)) == "a directory"]
-        return [digest for digest in own if look(laid(self._hub.root, layerfs_at(digest))).mark]
+        wanted: dict[Digest, bool] = {}
+        for taken in takens:
+            if taken.batch is None or Offer.LAYERS not in taken.wanted.offers:
+                continue
+            store, image = taken.batch.read(), taken.image
+            for layer, descriptor, diff_id in zip(image.chain, image.manifest.layers, image.config.diff_ids, strict=True):
+                digest, tree = descriptor.digest, f"{taken.layout.store}/{store.layout.tree(layer)}/diff"
+                if reading.found(layerfs_at(digest)) == "a directory" and reading.target(tree) is None:
+                    wanted[digest] = self._looked(digest, partial(is_sound_layer, reading.root, digest, diff_id))
+        return [digest for digest, is_sound in wanted.items() if not is_sound]
+
+    def unsound_flats(self, takens: Sequence[Taken]) -> list[ImageID]:
+        """Return the images whose flat tree is there and not sound (spec H12); each is looked at once."""
+        reading = HubReading(self._hub.root)
+        there = dict.fromkeys(taken.image.id for taken in takens if Offer.FLAT in taken.wanted.offers)
+        return [
+            image
+            for image in there
+            if reading.found(flat_at(image)) == "a directory" and not self._looked(image, partial(is_sound_flat, reading.root, image))
+        ]
+
+    def _looked(self, subject: Digest | ImageID, look: Callable[[], bool]) -> bool:
+        if subject not in self._sound:
+            self._sound[subject] = look()
+        return self._sound[subject]
 
     def flat(self, taken: Taken, path: str) -> PutTree:
         """Return the step that puts the flat tree of an image; its headers are read once."""

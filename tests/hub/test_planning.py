@@ -8,7 +8,7 @@ import pytest
 
 from cstore.delta import Delta, PutTree, Remove
 from cstore.errors import StoreError
-from cstore.hub.layout import HubLayout, flat_at
+from cstore.hub.layout import HubLayout, flat_at, layerfs_at
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.layer.entry import Entry, Kind
@@ -184,6 +184,15 @@ def test_the_link_to_a_layer_goes_before_its_tree_or_leads_to_another(root: Path
     assert lines(plan_hub(HubReading(root), change(doomed={BLOB: other}))) == []
     delta = plan_hub(HubReading(root), change(offered(layers=()), doomed={BLOB: TREE}))
     assert lines(delta) == [f"remove .layers/ab/{BLOB.hex}"]
+
+
+def test_a_tree_of_its_own_stays_where_that_of_a_store_goes(root: Path) -> None:
+    """Quote: layers of an adopted store may stand on it (spec G2)."""
+    (root / layerfs_at(BLOB)).mkdir(parents=True)
+    other = "podmanStore/pool/ef/ef01/diff"
+    steps = lines(plan_hub(HubReading(root), change(offered(layers=((BLOB, other),)), doomed={BLOB: TREE})))
+    assert [step for step in steps if ".layers" in step] == []
+    assert lines(plan_hub(HubReading(root), change(doomed={BLOB: TREE}))) == []
 
 
 def test_catalogs_are_marked_once(root: Path) -> None:

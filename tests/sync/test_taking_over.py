@@ -9,14 +9,17 @@ import pytest
 
 from cstore.errors import StoreError
 from cstore.model.offer import ALL_OFFERS, Offer
+from cstore.publish.adopt import adopt
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.hub import CvmfsHub
+from cstore.verification.problem import Reach
 from cstore.verification.store import verify
-from tests.converter import flat, layered, tree_of
+from tests.converter import Flaw, flat, layered, tree_of
+from tests.images import Image, file, tar
 from tests.publish.cvmfs import NAME, publishing_machine
 from tests.publish.ending import packed
 from tests.publish.stores import exact
-from tests.sync.hubs import Hubbed, hubbed, image
+from tests.sync.hubs import BASE, Hubbed, hubbed, image
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
@@ -84,18 +87,76 @@ def test_a_layer_whose_whiteouts_are_files_is_offered_anew_and_a_sound_one_stays
     assert not hub.run(hub.wish("team/app:1")).changed
 
 
-def test_the_same_in_a_repository(hub: Hubbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lacks_dot_files", [False, True])
+def test_the_same_in_a_repository(hub: Hubbed, tmp_path: Path, *, lacks_dot_files: bool) -> None:
+    """A tree that is made again is taken away first, in a revision of its own (spec C4)."""
     store = layered(tmp_path / "made", {f"{hub.registry.address}/team/app:1": image(1)})
     shutil.rmtree(store)
+    if lacks_dot_files:
+        shutil.rmtree((tmp_path / "made" / hub.registry.address / "team/app:1").resolve() / ".singularity.d")
     with publishing_machine(tmp_path / "site") as publisher:
         code, told = publisher.machine.run("ingest", "-k", "-t", "-", "-b", "/", NAME, data=packed(tmp_path / "made"))
         assert code == 0, told
         hub.hub = CvmfsHub(CvmfsPlace(repository=publisher.repository, path=""))
         before = publisher.revision
         report = hub.run(hub.wish("team/app:1"))
-        assert (report.is_complete, report.revision) == (True, before + 1)
+        assert (report.is_complete, report.revision) == (True, before + 1 + lacks_dot_files)
+        assert (publisher.newest / hub.registry.address / "team/app:1/.singularity.d/runscript").exists() == lacks_dot_files
         bottom, top = (tree_of(publisher.newest, image(1), number) for number in (0, 1))
         assert (bottom.is_symlink(), top.is_symlink()) == (False, True)
         assert (top / "data/old").is_char_device()
         assert publisher.check() == ""
         assert not hub.run(hub.wish("team/app:1")).changed
+
+
+@pytest.mark.parametrize("flaw", [Flaw.CUT_TREE, Flaw.UNMEASURED], ids=lambda flaw: flaw.name.lower())
+def test_a_layer_of_which_nobody_knows_that_it_is_whole_is_offered_anew(hub: Hubbed, flaw: Flaw) -> None:
+    sound = Image(layers=(BASE,))
+    hub.push("team/app", {"1": sound})
+    layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": sound}, flaw).rename(hub.place / "old-store")
+    assert hub.run(hub.wish("team/app:1")).is_complete
+    assert tree_of(hub.hub.root, sound, 0).is_symlink()
+    assert not hub.run(hub.wish("team/app:1")).changed
+
+
+def test_a_flat_tree_without_its_dot_files_is_made_again(hub: Hubbed) -> None:
+    layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)}).rename(hub.place / "old-store")
+    tree = hub.public("team/app:1").resolve()
+    shutil.rmtree(tree / ".singularity.d")
+    assert hub.run(hub.wish("team/app:1")).is_complete
+    assert hub.public("team/app:1").resolve() == tree
+    assert (tree / ".singularity.d/runscript").is_file()
+    assert not (tree / "singularity").is_symlink()
+    assert not hub.run(hub.wish("team/app:1")).changed
+
+
+def test_a_flat_tree_on_which_its_podman_store_stands_is_not_retired(hub: Hubbed) -> None:
+    """Quote: a flat tree to which a layer of another writer's store leads is not retired (spec H11)."""
+    flat(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)})
+    former = hub.public("team/app:1").resolve()
+    hub.push("team/app", {"1": image(2)})
+    offers = ALL_OFFERS - {Offer.PODMAN}
+    hub.run(hub.wish("team/app:1"), offers=offers)
+    hub.days = 20
+    assert not hub.run(hub.wish("team/app:1"), offers=offers).changed
+    assert former.is_dir()
+    (hub.hub.root / "podmanStore").rename(hub.place / "old-store")
+    hub.run(hub.wish("team/app:1"), offers=offers)
+    hub.days = 40
+    hub.run(hub.wish("team/app:1"), offers=offers)
+    assert not former.exists()
+
+
+def test_what_was_adopted_into_a_store_that_takes_the_place_of_its_own_is_not_converted_again(hub: Hubbed) -> None:
+    sound = Image(layers=(BASE, tar(file("data/1", b"one"))))
+    hub.push("team/app", {"1": sound})
+    store = layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": sound})
+    adopt(hub.hub.root / "podmanStore-new", store)
+    store.rename(hub.place / "old-store")
+    (hub.hub.root / "podmanStore-new").rename(store)
+    report = hub.run(hub.wish("team/app:1"))
+    assert (report.is_complete, report.layers) == (True, 0)
+    trees = [tree_of(hub.hub.root, sound, number) for number in (0, 1)]
+    assert [tree.is_symlink() for tree in trees] == [False, False]
+    assert [problem for problem in verify(store) if problem.reach in (Reach.STORE, Reach.IMAGE)] == []
+    assert not hub.run(hub.wish("team/app:1")).changed
