@@ -172,8 +172,11 @@ class _Plan:
                     yield file_of(path, data)
 
     def removed_names(self) -> Iterator[Step]:
-        for paths in self._change.removed:
-            yield from (Remove(path=path) for path in paths if self._reading.found(path) != "nothing")
+        for path, metadata in self._change.removed:
+            if self._reading.flat_of(path) is not None:
+                yield Remove(path=path)
+            if self._reading.found(metadata) == "a directory":
+                yield Remove(path=metadata)
 
     def unsound(self) -> Iterator[Step]:
         """Yield the removals of trees that others replace; publishing into CernVM-FS takes away what is in the way by itself (spec C4)."""

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
-from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STORE, layerfs_at
+from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
@@ -150,8 +150,8 @@ class HubReading:
         """Return the paths of all public names of which there are metadata."""
         with room(self.root, METADATA) as top:
             places = _directories(top, METADATA) if top is not None else ()
-            found = [path for path, here in places if path != METADATA and here.found(MANIFEST) == "a file"]
-        return [path.removeprefix(f"{METADATA}/") for path in found]
+            found = [path.removeprefix(f"{METADATA}/") for path, here in places if here.found(MANIFEST) == "a file"]
+        return [path for path in found if _is_name(path)]
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores that cstore has made, of all platforms."""
@@ -182,6 +182,12 @@ class HubReading:
 def _content(here: Directory | None, name: str) -> bytes | None:
     """Return the content of a document in a directory; None where there is none."""
     return here.read(name, _LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
+
+
+def _is_name(path: str) -> bool:
+    """Whether a path is one that a public name has: of a registry, a repository and a tag, and none of the hub's own."""
+    first, _, rest = path.removeprefix(f"{OTHERS}/").partition("/")
+    return ":" in rest.rpartition("/")[2] and not first.startswith((".", STORE)) and first != STATUS
 
 
 def _is_store(name: str) -> bool:

@@ -211,3 +211,23 @@ def test_where_the_only_image_is_damaged_no_store_is_made(hub: Hubbed) -> None:
     report = hub.run(hub.wish("team/app:1"))
     assert (outcomes(report), report.changed, report.is_complete) == ({"team/app:1": "failed"}, False, False)
     assert [*hub.hub.root.iterdir()] == []
+
+
+def test_pruning_takes_for_names_only_what_can_be_one(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    root = hub.hub.root
+    for path in ("podmanStore", "podmanStore/x:1", hub.registry.address, f"{hub.registry.address}/team", "status.json/x:1"):
+        (root / ".metadata" / path).mkdir(exist_ok=True, parents=True)
+        (root / ".metadata" / path / "manifest.json").write_bytes(b"{}")
+    (root / f"{hub.registry.address}/team/note:1").write_bytes(b"somebody's own")
+    (root / f".metadata/{hub.registry.address}/team/note:1").mkdir()
+    (root / f".metadata/{hub.registry.address}/team/note:1/manifest.json").write_bytes(b"{}")
+    report = hub.run(wishes, prune=True)
+    assert outcomes(report) == {"team/app:1": "unchanged", "team/note:1": "removed"}
+    assert (root / f"{hub.registry.address}/team/note:1").read_bytes() == b"somebody's own"
+    assert not (root / f".metadata/{hub.registry.address}/team/note:1").exists()
+    assert [*verify(root / "podmanStore")] == []
+    assert (hub.public("team/app:1") / "data/1").exists()
+    assert not hub.run(wishes, prune=True).changed
