@@ -172,6 +172,16 @@ class Delta:
         """Files, directories and other entries that it writes."""
         return sum(step.entries if isinstance(step, PutTree) else not isinstance(step, Remove) for step in self.steps)
 
+    @property
+    def puts(self) -> Delta:
+        """The steps that put something."""
+        return Delta(tuple(step for step in self.steps if not isinstance(step, Remove)))
+
+    @property
+    def removals(self) -> Delta:
+        """The steps that remove something."""
+        return Delta(tuple(step for step in self.steps if isinstance(step, Remove)))
+
     def placed_in(self, directory: str) -> Delta:
         """Return the same steps as those of what holds the directory, to which the paths of this delta are relative."""
         return Delta(tuple(_moved(step, lambda path: f"{directory}/{path}") for step in self.steps))

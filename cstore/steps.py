@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cstore.delta import Delta, PutFile, PutSymlink, PutTree, Remove, Step, file_of, index_step
 from cstore.index.gojson import encode
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.source.fetch import FetchedLayer
     from cstore.store import Ground, Store
 
-__all__ = ["Outcome", "about_steps", "beside_diff", "delta_of", "layers_below", "pruning", "removing"]
+__all__ = ["Outcome", "about_steps", "beside_diff", "delta_of", "layers_below", "pruning", "removing", "tree_step"]
 
 
 @frozen(kw_only=True)
@@ -138,22 +138,37 @@ def _tree_steps(store: Store, ground: Ground, layer: FetchedLayer, parents: Mapp
     files = beside_diff(ground, layer.id, below)
     if layout.form is Form.SHARDED and layer.scan.entries >= BIG_LAYER:
         files[CATALOG] = b""
-    yield PutTree(
-        path=layout.tree(layer.id),
-        tree=layer.tree,
-        files=files,
-        directories=() if below else ("empty",),
-        entries=layer.scan.entries,
-        size=layer.scan.content,
-        holes=layer.scan.holes,
-        special=layer.scan.special + layer.tree.whiteouts,
-        xattrs=layer.scan.xattrs,
-        longest_xattr=layer.scan.longest_xattr,
-        reserved=layer.scan.reserved,
-    )
+    step = tree_step(layer, layout.tree(layer.id), files)
+    yield step if below else evolve(step, directories=("empty",))
     target = layout.layer_target(layer.id)
     if target is not None:
         yield PutSymlink(path=layout.layer(layer.id), target=target)
+
+
+def tree_step(layer: FetchedLayer, path: str, files: Mapping[str, bytes], inside: str = "diff") -> PutTree:
+    """Return the step that puts the tree of a layer which was fetched.
+
+    Args:
+        layer: whose tree it is.
+        path: of the directory that gets it.
+        files: small files in that directory.
+        inside: the name in it of what gets the tree.
+    """
+    scan = layer.scan
+    return PutTree(
+        path=path,
+        tree=layer.tree,
+        inside=inside,
+        files=files,
+        directories=(),
+        entries=scan.entries,
+        size=scan.content,
+        holes=scan.holes,
+        special=scan.special + layer.tree.whiteouts,
+        xattrs=scan.xattrs,
+        longest_xattr=scan.longest_xattr,
+        reserved=scan.reserved,
+    )
 
 
 def beside_diff(ground: Ground, layer: LayerID, below: Sequence[LayerID]) -> dict[str, bytes]:

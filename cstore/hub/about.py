@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
@@ -10,10 +9,10 @@ from attrs import evolve, field, frozen
 from cstore.errors import FormatError
 from cstore.hub.layout import ABOUT
 from cstore.index.gojson import encode
-from cstore.model.digest import found
-from cstore.model.fields import Fields
+from cstore.model.fields import Fields, day
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 __all__ = ["HubAbout"]
@@ -40,7 +39,7 @@ class HubAbout:
         version = take.count("version")
         if version != _VERSION:
             raise FormatError(take.at("version"), f"expected {_VERSION}, found {version}: a newer cstore wrote this hub")
-        return cls(retired=take.mapping("retired", _day), unrecognized=take.unrecognized())
+        return cls(retired=take.mapping("retired", day), unrecognized=take.unrecognized())
 
     def with_retired(self, retired: Mapping[str, dt.date]) -> Self:
         """Return the same with just these trees retired."""
@@ -50,10 +49,3 @@ class HubAbout:
         """Return the bytes of the file."""
         retired = {path: day.isoformat() for path, day in sorted(self.retired.items())}
         return encode({"version": _VERSION, "retired": retired, **self.unrecognized}) + b"\n"
-
-
-def _day(value: object, at: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        raise FormatError(at, f"expected a day such as 2026-11-24, found {found(value)}") from None

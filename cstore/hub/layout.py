@@ -13,11 +13,12 @@ from cstore.model.platform import Platform
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cstore.model.chain import ImageID
+    from cstore.model.chain import ImageID, LayerID
     from cstore.model.digest import Digest
     from cstore.model.remote import RemoteName
+    from cstore.store import Store
 
-__all__ = ["HubLayout", "catalogs", "cover_at", "flat_at", "is_own", "layer_at", "layerfs_at", "target_from"]
+__all__ = ["HubLayout", "catalogs", "cover_at", "diff_in", "flat_at", "is_own", "layer_at", "layerfs_at", "target_from"]
 
 STORE = "podmanStore"
 """The store of images for the usual platform."""
@@ -87,6 +88,11 @@ def cover_at(digest: Digest, name: str) -> str:
 def flat_at(image: ImageID) -> str:
     """Where the flat tree of an image is."""
     return f"{FLAT}/{image[:2]}/{image}"
+
+
+def diff_in(store: Store, path: str, layer: LayerID) -> str:
+    """Where the tree of a layer is that is in a store, given the path of that."""
+    return f"{path}/{store.layout.tree(layer)}/diff"
 
 
 def target_from(path: str, to: str) -> str:

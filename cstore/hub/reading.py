@@ -11,11 +11,12 @@ from attrs import field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
-from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
+from cstore.hub.layout import ABOUT, FLAT, INDEX, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
 from cstore.model.layout import ABOUT as ABOUT_STORE
+from cstore.model.manifest import LARGEST_DOCUMENT
 from cstore.origin import read, room
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Description", "HubReading"]
 
-_LARGEST_DOCUMENT = 8 << 20
 _LARGEST_ABOUT = 64 << 20
 _DEEPEST = 24
 """Directories of a name, of which a registry allows 255 characters."""
@@ -77,11 +77,6 @@ class HubReading:
         with room(self.root, above) as here:
             return here.target(name) if here is not None else None
 
-    def leads_to_directory(self, path: str) -> bool:
-        """Whether a directory is at a path, or a symlink that leads to one of the repository."""
-        with room(self.root, path) as here:
-            return here is not None
-
     def flat_of(self, path: str) -> ImageID | None:
         """Return the image to whose flat tree the symlink at a path leads; None where it leads elsewhere, or there is none."""
         target = self.target(path)
@@ -115,24 +110,15 @@ class HubReading:
             return False
 
     def has_layer(self, digest: Digest) -> bool:
-        """Whether the snapshotter finds a tree for a layer."""
-        return self.leads_to_directory(layerfs_at(digest))
+        """Whether the snapshotter finds a tree for a layer: a directory, or a symlink that leads to one of the repository."""
+        with room(self.root, layerfs_at(digest)) as here:
+            return here is not None
 
     def flats(self) -> list[ImageID]:
         """Return the images of which there is a flat tree."""
         with room(self.root, "") as top:
-            found = _two_levels(top, FLAT) if top is not None else ()
-            return [ImageID(name) for _, name in found if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
-
-    def layer_trees(self) -> list[str]:
-        """Return the digests, in hexadecimal, of layers whose tree is no symlink into a store."""
-        found = []
-        with room(self.root, "") as top:
-            for shard, name in _two_levels(top, LAYERS) if top is not None else ():
-                with room(self.root, f"{LAYERS}/{shard}/{name}") as here:
-                    if here is not None and here.found(LAYERFS) == "a directory":
-                        found.append(name)
-        return found
+            found = _trees(top, FLAT) if top is not None else ()
+            return [ImageID(name) for name in found if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
 
     def names(self) -> dict[str, ImageID]:
         """Return the paths of all public names that lead to a flat tree, each with its image."""
@@ -155,19 +141,20 @@ class HubReading:
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores that cstore has made, of all platforms."""
-        with room(self.root, "") as top:
-            found = top.entries() if top is not None else {}
-        return [name for name, is_directory in found.items() if is_directory and _is_store(name) and self.is_own_store(name)]
+        return [path for path in self._all_stores() if self.is_own_store(path)]
 
     def other_stores(self) -> list[str]:
         """Return the paths of the podman stores that others have made."""
-        with room(self.root, "") as top:
-            found = top.entries() if top is not None else {}
-        return [name for name, is_directory in found.items() if is_directory and _is_store(name) and not self.is_own_store(name)]
+        return [path for path in self._all_stores() if not self.is_own_store(path)]
 
     def is_own_store(self, path: str) -> bool:
         """Whether cstore has made the store at a path: others write no cstore.json."""
         return self.found(f"{path}/{ABOUT_STORE}") == "a file"
+
+    def _all_stores(self) -> list[str]:
+        with room(self.root, "") as top:
+            found = top.entries() if top is not None else {}
+        return [name for name, is_directory in found.items() if is_directory and (name == STORE or name.startswith(f"{STORE}."))]
 
     def _read(self, path: str, most: int) -> bytes | None:
         try:
@@ -181,7 +168,7 @@ class HubReading:
 
 def _content(here: Directory | None, name: str) -> bytes | None:
     """Return the content of a document in a directory; None where there is none."""
-    return here.read(name, _LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
+    return here.read(name, LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
 
 
 def _is_name(path: str) -> bool:
@@ -190,21 +177,17 @@ def _is_name(path: str) -> bool:
     return ":" in rest.rpartition("/")[2] and not first.startswith((".", STORE)) and first != STATUS
 
 
-def _is_store(name: str) -> bool:
-    return name == STORE or name.startswith(f"{STORE}.")
-
-
 def _flat_image(path: str, target: str) -> ImageID | None:
     found = _FLAT.fullmatch(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
     return parse_image_id(found[2]) if found else None
 
 
-def _two_levels(top: Directory, first: str) -> Iterator[tuple[str, str]]:
+def _trees(top: Directory, first: str) -> Iterator[str]:
     with top.along(first) as rooms:
         for shard, is_directory in rooms.entries().items() if rooms is not None else ():
             with top.along(f"{first}/{shard}") as here:
                 if is_directory and here is not None:
-                    yield from ((shard, name) for name, is_tree in here.entries().items() if is_tree)
+                    yield from (name for name, is_tree in here.entries().items() if is_tree)
 
 
 def _directories(top: Directory, path: str) -> Iterator[tuple[str, Directory]]:

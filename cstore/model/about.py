@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
@@ -10,11 +9,12 @@ from attrs import evolve, field, frozen
 from cstore.errors import FormatError
 from cstore.model.chain import LayerID, parse_layer_id
 from cstore.model.digest import found
-from cstore.model.fields import Fields
+from cstore.model.fields import Fields, day
 from cstore.model.layout import Form, Layout
 from cstore.model.view import parse_patterns, parse_view_name
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
 __all__ = ["About"]
@@ -52,9 +52,9 @@ class About:
         form = take.text("layout")
         if form not in (_VIEW, *(item.value for item in Form)):
             raise FormatError(take.at("layout"), f'expected "direct", "sharded" or "view", found {found(form)}')
-        retired = take.mapping("retired", _day)
+        retired = take.mapping("retired", day)
         views = take.mapping("views", _patterns)
-        removed = take.mapping("removed-views", _day)
+        removed = take.mapping("removed-views", day)
         return cls(
             form=Form.DIRECT if form == _VIEW else Form(form),
             is_view=form == _VIEW,
@@ -101,10 +101,3 @@ def _patterns(value: object, at: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise FormatError(at, f"expected an array, found {found(value)}")
     return parse_patterns(value, at)
-
-
-def _day(value: object, at: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError:
-        raise FormatError(at, f"expected a day such as 2026-11-24, found {found(value)}") from None

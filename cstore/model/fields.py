@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +12,7 @@ from cstore.model.digest import Digest, found
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Fields", "text", "whole"]
+__all__ = ["Fields", "day", "text", "whole"]
 
 T = TypeVar("T")
 
@@ -128,3 +129,11 @@ def whole(value: object, at: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise FormatError(at, f"expected a whole number, found {found(value)}")
     return value
+
+
+def day(value: object, at: str) -> dt.date:
+    """Read a day such as 2026-11-24, for `items` and `mapping`."""
+    try:
+        return dt.date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        raise FormatError(at, f"expected a day such as 2026-11-24, found {found(value)}") from None

@@ -72,8 +72,6 @@ class Batch:
         self._registries = registries
         self._made: Fetcher | None = None
         self._store: Store | None = None
-        self._reading: Store | None = None
-        """What `read` returns: reading a store of CernVM-FS for each question about it would take too long."""
         self._planned: tuple[Store, int, Delta] | None = None
         self._opened = ExitStack()
         self.receipt: Receipt | None = None
@@ -124,9 +122,8 @@ class Batch:
         Raises:
             StoreError: there is something else.
         """
-        if self._reading is None:
-            self._reading = self._read(makes=True)
-        return self._reading
+        # Reading a store of CernVM-FS for each question about it would take too long.
+        return self._read(makes=True) if self._store is None else self._store
 
     @property
     def has_changes(self) -> bool:
@@ -157,8 +154,6 @@ class Batch:
             StoreError: as `publish` does, but for what only writing shows.
         """
         store = self._read()
-        if self._reading is not None:
-            self._reading = store
         adds = [change for change in self._changes if isinstance(change, Add)]
         if not adds:
             # All that this depends on is in the reading, but for views: pruning and repair can change one without its store.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["apply", "check_space", "is_interrupted", "is_vacant", "writing"]
+__all__ = ["apply", "check_space", "is_interrupted", "is_vacant", "settle", "writing"]
 
 PATIENCE = 120.0
 """Seconds to wait for podmans that hold the lock of an index."""
@@ -65,6 +65,22 @@ def writing(root: Path, progress: Progress = silent) -> Iterator[None]:
 def is_interrupted(root: Path) -> bool:
     """Whether a writer is at work in a store, or was interrupted there."""
     return os.path.lexists(root / WORK)
+
+
+def settle(root: Path, progress: Progress = silent) -> None:
+    """Finish or undo what an interrupted run left in a store; without one, nothing is written.
+
+    Args:
+        root: the store's directory.
+        progress: is told once that another writer is waited for.
+
+    Raises:
+        PublishError: as `writing`.
+        FormatError: the journal of an interrupted run is damaged.
+    """
+    if is_interrupted(root):
+        with writing(root, progress):
+            pass
 
 
 def is_vacant(root: Path) -> bool:

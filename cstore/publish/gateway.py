@@ -11,11 +11,10 @@ from urllib.request import urlopen
 
 from attrs import evolve
 
-from cstore.delta import Delta, PutTree, Remove, Step, file_of
+from cstore.delta import Delta, PutTree, Step, file_of
 from cstore.errors import PublishError
 from cstore.model.layout import CATALOG
 from cstore.publish.carrier import Carried, Carrier, Target, is_unspeakable
-from cstore.publish.deleting import delete
 from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
 
@@ -59,13 +58,11 @@ class GatewayCarrier(Carrier):
             if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path):
                 self._repository.remove(self._target.placed(step.path))
         marked = Delta(tuple(_marked(step) for step in delta))
-        puts = Delta(tuple(step for step in marked if not isinstance(step, Remove)))
+        puts = marked.puts
         streamed = sum(self._put_part(part, moment) for part in self._parts(puts)) if puts else 0
-        there = [step for step in marked if isinstance(step, Remove) and os.path.lexists(self._target.root / step.path)]
+        there = [step for step in marked.removals if os.path.lexists(self._target.root / step.path)]
         if unspeakable := [step.path for step in there if is_unspeakable(step)]:
-            with self._repository.transaction(self._lease) as writable:
-                for path in unspeakable:
-                    delete(writable / self._target.placed(path))
+            self._take_away(unspeakable, moment)
         for step in there:
             if not is_unspeakable(step):
                 self._repository.remove(self._target.placed(step.path))
@@ -89,6 +86,9 @@ class GatewayCarrier(Carrier):
             stream.flush()
             self._target.check()
         return stream.size
+
+    def _same(self, moment: Moment) -> None:
+        """Look at nothing: others publish elsewhere meanwhile."""
 
     def _make_base(self, moment: Moment) -> None:
         """Make the store's directory with a catalog of its own, without which devices would be dropped (spec C19)."""

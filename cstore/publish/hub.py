@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from cstore.delta import Delta, Remove
 from cstore.errors import StoreError
 from cstore.location import SCHEME, place_of
 from cstore.progress import Progress, silent
-from cstore.publish.directory import apply, check_space, is_interrupted, writing
+from cstore.publish.directory import apply, check_space, settle, writing
 from cstore.publish.place import DirectoryPlace, Place, Published
 from cstore.verification.touched import refuse_unsound
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from cstore.delta import Delta
     from cstore.publish.cvmfs import CvmfsPlace
     from cstore.publish.repository import Site
 
@@ -127,9 +127,7 @@ class DirectoryHub:
     def settle(self, stores: Sequence[str]) -> None:
         """Finish or undo what an interrupted run left; without one, nothing is written."""
         for root in self._roots(stores):
-            if is_interrupted(root):
-                with writing(root, self.progress):
-                    pass
+            settle(root, self.progress)
 
     def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
         """Carry out a delta; one that is empty takes no lock and writes nothing. What an interrupted run left is put right first."""
@@ -151,16 +149,15 @@ class DirectoryHub:
 
     def _parts(self, delta: Delta, stores: Sequence[str]) -> list[tuple[Path, Delta]]:
         beside = delta.part_outside(stores)
-        leaving = Delta(tuple(step for step in beside if isinstance(step, Remove)))
-        coming = Delta(tuple(step for step in beside if not isinstance(step, Remove)))
-        return [(self.root, leaving), *((self.root / store, delta.part_in(store)) for store in stores), (self.root, coming)]
+        inside = [(self.root / store, delta.part_in(store)) for store in stores]
+        return [(self.root, beside.removals), *inside, (self.root, beside.puts)]
 
 
 @frozen
 class CvmfsHub:
     """A repository of CernVM-FS, or a directory in one."""
 
-    place: CvmfsPlace = field()
+    place: CvmfsPlace
     """The place of the hub itself, with what was asked about revisions."""
 
     @property

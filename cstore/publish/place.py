@@ -10,7 +10,7 @@ from attrs import frozen
 from cstore.errors import StoreError
 from cstore.model.layout import Form
 from cstore.progress import Progress, silent
-from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, writing
+from cstore.publish.directory import apply, check_space, is_interrupted, is_vacant, settle, writing
 from cstore.publish.owners import Owners
 from cstore.verification.touched import refuse_unsound
 
@@ -158,9 +158,7 @@ class DirectoryPlace:
         Raises:
             PublishError: it could not be written; the store holds what it held before.
         """
-        if is_interrupted(self.root):
-            with writing(self.root, self.progress):
-                pass
+        settle(self.root, self.progress)
         try:
             delta = plan()
         except StoreError:

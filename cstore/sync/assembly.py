@@ -6,13 +6,14 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cstore.delta import Delta, Remove
+from cstore.delta import Delta
 from cstore.errors import SourceError
-from cstore.hub.layout import HubLayout, is_own
+from cstore.hub.layout import HubLayout, diff_in, is_own
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.mend.containers import refuse_containers
 from cstore.model.about import About
+from cstore.model.layout import LAYERS_INDEX
 from cstore.model.offer import Offer
 from cstore.progress import Progress, silent
 from cstore.pruning import plan_prune
@@ -47,6 +48,7 @@ class Assembly:
 
     def __init__(self, hub: Hub, *, day: dt.date, grace: dt.timedelta, progress: Progress = silent) -> None:
         self._hub = hub
+        self._reading = HubReading(hub.root)
         self._day = day
         self._grace = grace
         self._progress = progress
@@ -117,7 +119,7 @@ class Assembly:
     def stores(self) -> list[str]:
         """The paths of all stores that may change."""
         changing = (path for path, batch in self._batches.items() if batch.has_changes)
-        return list(dict.fromkeys([*HubReading(self._hub.root).stores(), *changing]))
+        return list(dict.fromkeys([*self._reading.stores(), *changing]))
 
     def plan(self) -> Delta:
         """Return the delta that brings all of it about now.
@@ -126,17 +128,17 @@ class Assembly:
             StoreError: something is in its way.
         """
         stores = {path: self._store_delta(path) for path in self.stores}
+        unsound = self._trees.unsound(self._taken)
         doomed = {digest: tree for path, delta in stores.items() for digest, tree in self._doomed(path, delta)}
-        reading = HubReading(self._hub.root)
         beside = plan_hub(
-            reading,
+            self._reading,
             HubChange(
                 offered=[self._offered(taken) for taken in self._taken],
                 removed=self._removed,
                 flats={taken.image.id: partial(self._trees.flat, taken) for taken in self._taken},
                 trees={layer.descriptor.digest: partial(layer_step, layer) for layer in self._loose.layers.values()},
-                covers=self._trees.covers(self._taken),
-                unsound=self._trees.unsound(self._taken),
+                covers=self._trees.covers(self._taken, unsound),
+                unsound=unsound,
                 unsound_flats=self._trees.unsound_flats(self._taken),
                 doomed=doomed,
                 day=self._day,
@@ -146,9 +148,7 @@ class Assembly:
             ),
             also=any(stores.values()),
         )
-        leaving = [step for step in beside if isinstance(step, Remove)]
-        coming = [step for step in beside if not isinstance(step, Remove)]
-        return Delta((*leaving, *(step for path, delta in stores.items() for step in delta.placed_in(path)), *coming))
+        return Delta((*beside.removals, *(step for path, delta in stores.items() for step in delta.placed_in(path)), *beside.puts))
 
     @property
     def layers(self) -> int:
@@ -181,18 +181,18 @@ class Assembly:
 
     def _doomed(self, path: str, delta: Delta) -> Iterator[tuple[Digest, str]]:
         """Yield the layers that a delta removes from a store, by the digest of their blob, with the path of their tree."""
-        removed = {step.path for step in delta if isinstance(step, Remove)}
-        if removed:
+        removed = {step.path for step in delta.removals}
+        if removed and any(step.path == LAYERS_INDEX for step in delta):
             store = Store.open(self._hub.root / path)
             for layer in store.all_layers():
                 if store.layout.layer(layer.id) in removed and layer.compressed_diff_digest is not None:
-                    yield layer.compressed_diff_digest, f"{path}/{store.layout.tree(layer.id)}/diff"
+                    yield layer.compressed_diff_digest, diff_in(store, path, layer.id)
 
     def _offered(self, taken: Taken) -> Offered:
         image, path = taken.image, taken.layout.store
         if taken.batch is not None:
-            layout = taken.batch.read().layout
-            trees = [f"{path}/{layout.tree(layer)}/diff" for layer in image.chain]
+            store = taken.batch.read()
+            trees = [diff_in(store, path, layer) for layer in image.chain]
         else:
             trees = [""] * len(image.chain)
         return Offered(

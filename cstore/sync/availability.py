@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve
@@ -9,13 +10,12 @@ from attrs import evolve
 from cstore.errors import StoreError
 from cstore.model.offer import ALL_OFFERS
 from cstore.model.platform import Platform
-from cstore.progress import silent
-from cstore.source.abreast import Work, abreast
-from cstore.sync.expansion import AT_ONCE, TagLister, expand
+from cstore.sync.asking import ask
+from cstore.sync.expansion import TagLister, expand
 from cstore.sync.lint import Finding, Rule, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from cstore.model.digest import Digest
     from cstore.model.remote import RemoteName
@@ -57,14 +57,17 @@ def availability(wishlists: Sequence[Wishlist], registries: Asked) -> tuple[Find
     for wishlist in wishlists:
         for wish in wishlist.wishes:
             names.setdefault(wish.name.registry, wish)
-    told = _each(list(names.values()), lambda wish: _registry(wish, registries))
-    silent_ones = {wish.name.registry for wish, finding in zip(names.values(), told, strict=True) if finding and _is_silent(finding)}
+    told = ask("asking", "registries", {registry: partial(_moved_to, wish, registries) for registry, wish in names.items()})
+    found = [_of_registry(names[registry], answer) for registry, answer in told.items()]
+    silent_ones = {registry for registry, answer in told.items() if isinstance(answer, StoreError)}
     left = [
         evolve(wishlist, wishes=tuple(wish for wish in wishlist.wishes if wish.name.registry not in silent_ones)) for wishlist in wishlists
     ]
     single = [(wishlist, wish) for wishlist in left for wish in wishlist.wishes if not wish.needs_tags]
     single = [(wishlist, wish) for wishlist, wish in single if not wishlist.ignores(wish.name.public)]
-    found = [*told, *_each([wish for _, wish in single], lambda wish: _image(wish, registries))]
+    digests = ask("looking up", "names", {number: partial(registries.digest, wish.name) for number, (_, wish) in enumerate(single)})
+    wrong = ((single[number][1], answer) for number, answer in digests.items() if isinstance(answer, StoreError))
+    found += [Finding(Rule.UNAVAILABLE, wish.place, str(answer)) for wish, answer in wrong]
     for wishlist in left:
         patterns = evolve(wishlist, wishes=tuple(wish for wish in wishlist.wishes if wish.needs_tags))
         expansion = expand([patterns], registries, platform=_ANY, offers=ALL_OFFERS)
@@ -74,30 +77,13 @@ def availability(wishlists: Sequence[Wishlist], registries: Asked) -> tuple[Find
     return in_order(filter(None, found))
 
 
-def _is_silent(finding: Finding) -> bool:
-    return finding.rule is Rule.UNREACHABLE_REGISTRY
+def _moved_to(wish: Wish, registries: Asked) -> str | None:
+    return registries.moved_to(wish.name.tagged("latest") if wish.needs_tags else wish.name)
 
 
-def _each(wishes: Sequence[Wish], ask: Callable[[Wish], Finding | None]) -> list[Finding | None]:
-    """Ask something of each wish, several at once."""
-    works = [Work("asking for", wish.text, 0, lambda _advance, wish=wish: ask(wish)) for wish in wishes]  # type: ignore[misc]
-    return abreast(works, AT_ONCE, silent)
-
-
-def _registry(wish: Wish, registries: Asked) -> Finding | None:
-    name = wish.name if not wish.needs_tags else wish.name.tagged("latest")
-    try:
-        host = registries.moved_to(name)
-    except StoreError as error:
-        return Finding(Rule.UNREACHABLE_REGISTRY, wish.place, str(error))
-    if host is None:
+def _of_registry(wish: Wish, answer: str | StoreError | None) -> Finding | None:
+    if isinstance(answer, StoreError):
+        return Finding(Rule.UNREACHABLE_REGISTRY, wish.place, str(answer))
+    if answer is None:
         return None
-    return Finding(Rule.MOVED_REGISTRY, wish.place, f"expected an answer from {name.registry}, found that it leads to {host}")
-
-
-def _image(wish: Wish, registries: Asked) -> Finding | None:
-    try:
-        registries.digest(wish.name)
-    except StoreError as error:
-        return Finding(Rule.UNAVAILABLE, wish.place, str(error))
-    return None
+    return Finding(Rule.MOVED_REGISTRY, wish.place, f"expected an answer from {wish.name.registry}, found that it leads to {answer}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
@@ -9,11 +10,10 @@ from attrs import evolve, frozen
 from cstore.errors import FormatError, SourceError, StoreError
 from cstore.model.digest import found
 from cstore.model.tag_pattern import TagPattern
-from cstore.progress import silent
-from cstore.source.abreast import Work, abreast
+from cstore.sync.asking import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cstore.model.offer import Offer
     from cstore.model.platform import Platform
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from cstore.sync.wish import Wish
     from cstore.sync.wishlist import Wishlist
 
-__all__ = ["AT_ONCE", "Expansion", "Failure", "TagLister", "Wanted", "expand"]
-
-AT_ONCE = 8
-"""How many lists of tags are asked for at once: all that is done meanwhile is to wait."""
+__all__ = ["Expansion", "Failure", "TagLister", "Wanted", "expand"]
 
 
 class TagLister(Protocol):
@@ -138,22 +135,14 @@ def _repository(name: RemoteName) -> RemoteName:
 
 def _lists(wishes: Iterable[Wish], tags: TagLister) -> dict[RemoteName, tuple[str, ...] | str]:
     """Return the tags of each repository of which a pattern is wished, or why they are unknown."""
-
-    def work(repository: RemoteName) -> Work[tuple[str, ...] | str]:
-        def run(_advance: Callable[[int], object]) -> tuple[str, ...] | str:
-            try:
-                return _sound(repository, tags.tags(repository))
-            except StoreError as error:
-                return str(error)
-
-        return Work("listing the tags of", f"{repository.registry}/{repository.repository}", 0, run)
-
-    repositories = list(dict.fromkeys(_repository(wish.name) for wish in wishes if wish.needs_tags))
-    return dict(zip(repositories, abreast([work(repository) for repository in repositories], AT_ONCE, silent), strict=True))
+    repositories = dict.fromkeys(_repository(wish.name) for wish in wishes if wish.needs_tags)
+    answers = ask("listing tags of", "repositories", {repository: partial(_listed, repository, tags) for repository in repositories})
+    return {repository: str(answer) if isinstance(answer, StoreError) else answer for repository, answer in answers.items()}
 
 
-def _sound(repository: RemoteName, tags: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the tags of a list in order, each once; an empty list, or one with what is no tag, tells nothing."""
+def _listed(repository: RemoteName, lister: TagLister) -> tuple[str, ...]:
+    """Return the tags of a repository in order, each once; an empty list, or one with what is no tag, tells nothing."""
+    tags = lister.tags(repository)
     at = f"docker://{repository.registry}/{repository.repository}"
     if not tags:
         raise SourceError(f"{at}: expected a list of tags, found no tags")

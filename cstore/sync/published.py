@@ -11,7 +11,7 @@ from cstore.hub.reading import HubReading
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID
 from cstore.model.digest import Digest
-from cstore.model.manifest import Manifest
+from cstore.model.manifest import LARGEST_DOCUMENT, Manifest
 from cstore.model.offer import Offer
 from cstore.origin import read
 from cstore.store import Store
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Published"]
 
-_LARGEST_MANIFEST = 8 << 20
 _MANIFEST = "manifest"
 
 
@@ -110,13 +109,10 @@ class Published:
             manifest = described.manifest
         elif record is not None and wanted.offers & {Offer.FLAT, Offer.LAYERS}:
             manifest = self._kept_manifest(layout.store, record)
-        return self._has_trees(wanted, manifest)
+        return self.has_trees(wanted, manifest)
 
-    def has_trees(self, wanted: Wanted, manifest: bytes) -> bool:
+    def has_trees(self, wanted: Wanted, manifest: bytes | None) -> bool:
         """Whether the trees that are to be offered of an image with this manifest are published, the flat one under its name."""
-        return self._has_trees(wanted, manifest)
-
-    def _has_trees(self, wanted: Wanted, manifest: bytes | None) -> bool:
         if not wanted.offers & {Offer.FLAT, Offer.LAYERS}:
             return True
         image = self._image_with_layers(wanted, manifest) if manifest is not None else None
@@ -154,6 +150,6 @@ class Published:
     def _kept_manifest(self, path: str, record: ImageRecord) -> bytes | None:
         store = self.store(path)
         try:
-            return read(store.root, store.layout.big_data(record.id, _MANIFEST), _LARGEST_MANIFEST) if store is not None else None
+            return read(store.root, store.layout.big_data(record.id, _MANIFEST), LARGEST_DOCUMENT) if store is not None else None
         except UnreadableError:
             return None

@@ -115,9 +115,10 @@ class Round:
         """
         with self.timed("expand"):
             read, unread = read_wishlists(wishlists)
-            self.wishlists = read if only is None else tuple(_narrowed(wishlist, only) for wishlist in read)
+            asked = None if only is None else frozenset(map(_asked, only))
+            self.wishlists = read if asked is None else tuple(_narrowed(wishlist, asked) for wishlist in read)
             expansion = expand(self.wishlists, self._registries, platform=self._terms.platform, offers=self._terms.offers, unread=unread)
-            wanted = tuple(image for image in expansion.wanted if only is None or _is_among(image.name, only))
+            wanted = tuple(image for image in expansion.wanted if asked is None or _is_among(image.name, asked))
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):
             answers = ask("looking up", "names", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
@@ -207,21 +208,25 @@ class Round:
                 self.kept.append(found)
 
 
-def _narrowed(wishlist: Wishlist, only: Collection[str]) -> Wishlist:
+def _asked(text: str) -> tuple[str, str]:
+    """Split a `registry/repository[:tag]` into the repository, as podman normalises it, and the tag; that is empty for all."""
+    head, colon, tag = text.rpartition(":")
+    return (_repository(head), tag) if colon and "/" not in tag else (_repository(text), "")
+
+
+def _narrowed(wishlist: Wishlist, asked: Collection[tuple[str, str]]) -> Wishlist:
     """Return a wishlist with the wishes of certain repositories alone, so that no other list of tags is asked for."""
-    repositories = {_repository(name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name) for name in only}
-    wishes = tuple(wish for wish in wishlist.wishes if _repository(f"{wish.name.registry}/{wish.name.repository}") in repositories)
-    return evolve(wishlist, wishes=wishes)
+    repositories = {repository for repository, _ in asked}
+    return evolve(wishlist, wishes=tuple(wish for wish in wishlist.wishes if _repository_of(wish.name) in repositories))
 
 
-def _is_among(name: RemoteName, only: Collection[str]) -> bool:
-    repository = _repository(f"{name.registry}/{name.repository}")
-    for asked in only:
-        head, colon, tag = asked.rpartition(":")
-        tagged = bool(colon) and "/" not in tag
-        if _repository(head if tagged else asked) == repository and (not tagged or tag == name.tag):
-            return True
-    return False
+def _is_among(name: RemoteName, asked: Collection[tuple[str, str]]) -> bool:
+    repository = _repository_of(name)
+    return (repository, "") in asked or (repository, name.tag) in asked
+
+
+def _repository_of(name: RemoteName) -> str:
+    return _repository(f"{name.registry}/{name.repository}")
 
 
 def _repository(text: str) -> str:

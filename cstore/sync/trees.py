@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from cstore.delta import PutTree
 from cstore.errors import StoreError
 from cstore.hub.covering import cover, fetched_chained, is_opaque, stored_chained
 from cstore.hub.flat import flat_step, flat_tree
-from cstore.hub.layout import LAYERFS, HubLayout, flat_at, layerfs_at
+from cstore.hub.layout import LAYERFS, HubLayout, diff_in, flat_at, layerfs_at
 from cstore.hub.linking import Linkable, LinkedTree
 from cstore.hub.parts import fetched_part, stored_part
 from cstore.hub.reading import HubReading
 from cstore.hub.soundness import is_sound_flat, is_sound_layer
 from cstore.model.layout import BIG_LAYER, CATALOG
 from cstore.model.offer import Offer
+from cstore.steps import tree_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from cstore.delta import PutTree
     from cstore.hub.covering import Chained
     from cstore.layer.merging import Merged, Part
     from cstore.model.chain import ImageID, LayerID
@@ -61,26 +62,25 @@ class Trees:
 
     def __init__(self, hub: Hub, loose: Fetcher) -> None:
         self._hub = hub
+        self._reading = HubReading(hub.root)
         self._loose = loose
         self._trees: dict[ImageID, Merged] = {}
         self._sound: dict[Digest | ImageID, bool] = {}
 
-    def covers(self, takens: Sequence[Taken]) -> dict[Digest, PutTree]:
-        """Return the trees for layers that hide different things in several chains."""
-        reading = HubReading(self._hub.root)
+    def covers(self, takens: Sequence[Taken], unsound: Collection[Digest]) -> dict[Digest, PutTree]:
+        """Return the trees for layers that hide different things in several chains; of unsound ones too."""
         chained: dict[Digest, dict[LayerID, Batch]] = {}
         for taken in takens:
             if taken.batch is not None and Offer.LAYERS in taken.wanted.offers:
                 for layer, descriptor in zip(taken.image.chain, taken.image.manifest.layers, strict=True):
                     chained.setdefault(descriptor.digest, {})[layer] = taken.batch
         covers: dict[Digest, PutTree] = {}
-        unsound = self.unsound(takens)
         for digest, layers in chained.items():
             batch = next(iter(layers.values()))
             new = [layer for layer in layers if layer in batch.layers]
             if new and is_opaque(batch.layers[new[0]]):
                 others = _stored_chains(batch.read(), digest, layers)
-            elif not new and (digest in unsound or not reading.has_layer(digest)) and is_opaque((batch.read(), next(iter(layers)))):
+            elif not new and (digest in unsound or not self._reading.has_layer(digest)) and is_opaque((batch.read(), next(iter(layers)))):
                 others = _stored_chains(batch.read(), digest, ())
             else:
                 continue
@@ -93,21 +93,21 @@ class Trees:
 
         One on which a layer of the store stands, as in an adopted store, was looked through when that was adopted (spec G5).
         """
-        reading = HubReading(self._hub.root)
+        reading = self._reading
         wanted: dict[Digest, bool] = {}
         for taken in takens:
             if taken.batch is None or Offer.LAYERS not in taken.wanted.offers:
                 continue
             store, image = taken.batch.read(), taken.image
             for layer, descriptor, diff_id in zip(image.chain, image.manifest.layers, image.config.diff_ids, strict=True):
-                digest, tree = descriptor.digest, f"{taken.layout.store}/{store.layout.tree(layer)}/diff"
+                digest, tree = descriptor.digest, diff_in(store, taken.layout.store, layer)
                 if reading.found(layerfs_at(digest)) == "a directory" and reading.target(tree) is None:
                     wanted[digest] = self._looked(digest, partial(is_sound_layer, reading.root, digest, diff_id))
         return [digest for digest, is_sound in wanted.items() if not is_sound]
 
     def unsound_flats(self, takens: Sequence[Taken]) -> list[ImageID]:
         """Return the images whose flat tree is there and not sound (spec H12); each is looked at once."""
-        reading = HubReading(self._hub.root)
+        reading = self._reading
         there = dict.fromkeys(taken.image.id for taken in takens if Offer.FLAT in taken.wanted.offers)
         return [
             image
@@ -133,12 +133,11 @@ class Trees:
         """Yield the layers to whose files hard links may lead: those that an ingest brings, or has brought as far as can be seen."""
         if taken.batch is None:
             return
-        path, batch, reading = taken.layout.store, taken.batch, HubReading(self._hub.root)
-        store = batch.read()
+        batch, store = taken.batch, taken.batch.read()
         for layer in taken.image.chain:
-            tree = f"{path}/{store.layout.tree(layer)}/diff"
+            tree = diff_in(store, taken.layout.store, layer)
             is_new = layer in batch.layers and store.lacks(layer)
-            if is_new or reading.found(tree) == "a directory":
+            if is_new or self._reading.found(tree) == "a directory":
                 yield layer, Linkable(tree, is_ingested=is_new)
 
     def _parts(self, taken: Taken) -> Iterator[Part]:
@@ -163,18 +162,4 @@ def _stored_chains(store: Store, digest: Digest, but: Collection[LayerID]) -> It
 
 def layer_step(layer: FetchedLayer, path: str) -> PutTree:
     """Return the step that puts the tree of a layer that is in no store."""
-    scan = layer.scan
-    return PutTree(
-        path=path,
-        tree=layer.tree,
-        inside=LAYERFS,
-        files={CATALOG: b""} if scan.entries >= BIG_LAYER else {},
-        directories=(),
-        entries=scan.entries,
-        size=scan.content,
-        holes=scan.holes,
-        special=scan.special + layer.tree.whiteouts,
-        xattrs=scan.xattrs,
-        longest_xattr=scan.longest_xattr,
-        reserved=scan.reserved,
-    )
+    return tree_step(layer, path, {CATALOG: b""} if layer.scan.entries >= BIG_LAYER else {}, inside=LAYERFS)

@@ -61,7 +61,6 @@ def test_layers_are_found_as_the_snapshotter_finds_them_but_not_out_of_the_hub(h
     reading = HubReading(hub)
     there = {digit: reading.has_layer(Digest("sha256", digit * 64)) for digit in "34567"}
     assert there == {"3": True, "4": True, "5": False, "6": False, "7": False}
-    assert reading.layer_trees() == ["33" * 32]
     assert reading.target(f".layers/44/{'44' * 32}/layerfs") == f"../../../podmanStore/overlay/{ONE}/diff"
 
 
@@ -95,7 +94,7 @@ def test_stores_are_found_by_their_names(hub: Path) -> None:
 @pytest.mark.parametrize("name", ["", "none"])
 def test_where_no_hub_is_nothing_is_found(tmp_path: Path, name: str) -> None:
     reading = HubReading(tmp_path / name)
-    assert (reading.names(), reading.flats(), reading.layer_trees(), reading.described(), reading.stores()) == ({}, [], [], [], [])
+    assert (reading.names(), reading.flats(), reading.described(), reading.stores()) == ({}, [], [], [])
     assert reading.about() == HubAbout()
 
 

@@ -9,7 +9,8 @@ from attrs import define, field
 from cstore.errors import SourceError
 from cstore.model.offer import ALL_OFFERS, Offer
 from cstore.model.platform import Platform
-from cstore.sync.expansion import AT_ONCE, Expansion, expand
+from cstore.sync.asking import AT_ONCE
+from cstore.sync.expansion import Expansion, expand
 from cstore.sync.wishlist import parse_wishlist
 
 if TYPE_CHECKING:
