@@ -33,7 +33,7 @@ from cstore.source import open_source
 from cstore.source.fetch import Fetcher
 from cstore.store import Store
 from tools.figures import Benchmark, Figure, compared, report
-from tools.stores import add_image_options, image_of, place_of
+from tools.stores import add_image_options, of_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,16 +69,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_image_options(parser, sizes=[100, 1000, 10_000], runs=3)
     asked = parser.parse_args()
-    figures: list[Figure] = []
-    with place_of(asked.stores) as place:
-        for files in asked.files:
-            figures += _merged(image_of(place, files), asked.runs, "files of 10 kB", files)
-        for image in asked.image:
-            figures += _merged(image, asked.runs, f"image {image.rpartition(':')[2]}")
-    report(Benchmark(name="flat", about=_ABOUT, x="files", figures=compared(figures)), json=asked.json)
+    figures = compared(of_images(asked, _merged))
+    report(Benchmark(name="flat", about=_ABOUT, x="files", figures=figures), json=asked.json)
 
 
-def _merged(image: str, rounds: int, group: str, files: int = 0) -> list[Figure]:
+def _merged(image: str, rounds: int, group: str, files: int) -> list[Figure]:
     """Return what each takes for one image; its size is the number of its files, or of the stream's entries where that is not known."""
     name, _, tag = image.rpartition(":")
     source = f"oci:{Path(name).resolve()}:{tag}"

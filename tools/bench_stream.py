@@ -35,7 +35,7 @@ from cstore.publish.cvmfs import DEFAULT_PATH
 from cstore.publish.tarstream import TarStream
 from cstore.source import open_source
 from tools.figures import Benchmark, Figure, compared, report
-from tools.stores import add_image_options, image_of, place_of
+from tools.stores import add_image_options, of_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,16 +67,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_image_options(parser, sizes=[100, 1000, 10_000], runs=3)
     asked = parser.parse_args()
-    figures: list[Figure] = []
-    with place_of(asked.stores) as place:
-        for files in asked.files:
-            figures += _stream(image_of(place, files), asked.runs, "files of 10 kB", files)
-        for image in asked.image:
-            figures += _stream(image, asked.runs, f"image {image.rpartition(':')[2]}")
-    report(Benchmark(name="stream", about=_ABOUT, x="files", figures=compared(figures)), json=asked.json)
+    figures = compared(of_images(asked, _stream))
+    report(Benchmark(name="stream", about=_ABOUT, x="files", figures=figures), json=asked.json)
 
 
-def _stream(image: str, rounds: int, group: str, files: int = 0) -> list[Figure]:
+def _stream(image: str, rounds: int, group: str, files: int) -> list[Figure]:
     """Return what each takes for one image; its size is the number of its files, or of the stream's entries where that is not known."""
     name, _, tag = image.rpartition(":")
     layout = Path(name).resolve()

@@ -22,6 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import zstandard
 from isal import igzip
 
+from tools.layout import put_blob
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -112,10 +114,13 @@ def make_bulk(  # noqa: PLR0913 - keywords
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _put(layout, "config.v1+json", config),
+        "config": put_blob(layout, "config.v1+json", json.dumps(config).encode()),
         "layers": [descriptor for descriptor, _ in made],
     }
-    pointer = {**_put(layout, "manifest.v1+json", manifest), "annotations": {"org.opencontainers.image.ref.name": tag}}
+    pointer = {
+        **put_blob(layout, "manifest.v1+json", json.dumps(manifest).encode()),
+        "annotations": {"org.opencontainers.image.ref.name": tag},
+    }
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [pointer]}))
     (layout / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
     return f"oci:{layout}:{tag}"
@@ -169,13 +174,6 @@ def _header(name: str, kind: bytes, mode: int, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.type, member.mode, member.size, member.mtime = kind, mode, size, _TIME
     return member.tobuf(tarfile.GNU_FORMAT)
-
-
-def _put(layout: Path, kind: str, value: dict[str, Any]) -> dict[str, Any]:
-    data = json.dumps(value).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    (layout / "blobs/sha256" / digest).write_bytes(data)
-    return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from isal import igzip
 
+from tools.layout import put_blob, put_image
 from tools.make_bulk import Content
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class _Maker:
                 _add(tar, path, self._content(is_large=False))
         blob = igzip.compress(data.getvalue(), 1, mtime=0)
         diff_id = f"sha256:{hashlib.sha256(data.getvalue()).hexdigest()}"
-        return _Layer(_put(layout, "layer.v1.tar+gzip", blob), diff_id, tuple(paths))
+        return _Layer(put_blob(layout, "layer.v1.tar+gzip", blob), diff_id, tuple(paths))
 
     def _content(self, *, is_large: bool) -> bytes:
         """Return the content of a file; most are small."""
@@ -150,28 +151,8 @@ def _add(tar: tarfile.TarFile, path: str, content: bytes = b"", kind: bytes = ta
 
 
 def _image(layout: Path, tag: str, chain: Sequence[_Layer]) -> dict[str, Any]:
-    """Write the config and the manifest of an image, and return how the layout lists it."""
-    config = {
-        "created": "2023-11-14T22:13:20Z",
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Env": ["PATH=/usr/bin"], "Cmd": ["/usr/bin/app"]},
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in chain]},
-    }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": f"{_OCI}.manifest.v1+json",
-        "config": _put(layout, "config.v1+json", json.dumps(config).encode()),
-        "layers": [layer.descriptor for layer in chain],
-    }
-    listed = _put(layout, "manifest.v1+json", json.dumps(manifest).encode())
-    return {**listed, "annotations": {"org.opencontainers.image.ref.name": tag}}
-
-
-def _put(layout: Path, kind: str, data: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    (layout / "blobs/sha256" / digest).write_bytes(data)
-    return {"mediaType": f"{_OCI}.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+    config = {"Env": ["PATH=/usr/bin"], "Cmd": ["/usr/bin/app"]}
+    return put_image(layout, tag, [(layer.descriptor, layer.diff_id) for layer in chain], config=config)
 
 
 def main() -> None:

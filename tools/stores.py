@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tools.figures import Figure
 
 __all__ = ["INDEXES", "LOCKS", "RUNNABLE", "add_image_options", "add_options", "image_of", "layers_of", "place_of", "store_of"]
 
@@ -58,6 +60,22 @@ def _add_common(parser: argparse.ArgumentParser, runs: int) -> None:
         "--stores", type=Path, metavar="DIR", help="keeps what is made there, and takes what is; a killed run may leave it changed"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the figures there")
+
+
+def of_images(asked: argparse.Namespace, measure: Callable[[str, int, str, int], list[Figure]]) -> list[Figure]:
+    """Return the figures of all images that were asked for, by `add_image_options`.
+
+    Args:
+        asked: what was asked.
+        measure: takes OCI_LAYOUT:TAG, how often to run, the figures' group, and the number of files, 0 where it is not known.
+    """
+    figures: list[Figure] = []
+    with place_of(asked.stores) as place:
+        for files in asked.files:
+            figures += measure(image_of(place, files), asked.runs, "files of 10 kB", files)
+        for image in asked.image:
+            figures += measure(image, asked.runs, f"image {image.rpartition(':')[2]}", 0)
+    return figures
 
 
 @contextmanager

@@ -161,6 +161,16 @@ def the_hub(follows: Hubbed, place: Path, root: Path, to: str, publisher: Publis
     return Hub(follows.registry, place, root, command, environment, publisher)
 
 
+@contextmanager
+def copied(place: Path, follows: Hubbed, name: str) -> Iterator[Hub]:
+    """Give a copy of a hub in a directory, which goes with the body."""
+    own = place / name
+    own.mkdir()
+    copy(follows.hub.root, own / "hub")
+    yield the_hub(follows, own, own / "hub", str(own / "hub"))
+    shutil.rmtree(own)
+
+
 def ground(make: Callable[[str], AbstractContextManager[Hub]]) -> Ground:
     """Return a ground with what a round does there that nothing disturbs."""
     with make("undisturbed") as hub:
@@ -173,35 +183,17 @@ def ground(make: Callable[[str], AbstractContextManager[Hub]]) -> Ground:
 @pytest.fixture(scope="module")
 def in_a_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     place = tmp_path_factory.mktemp("directory")
-
-    @contextmanager
-    def make(follows: Hubbed, name: str) -> Iterator[Hub]:
-        own = place / name
-        own.mkdir()
-        copy(follows.hub.root, own / "hub")
-        yield the_hub(follows, own, own / "hub", str(own / "hub"))
-        shutil.rmtree(own)
-
     with following(place) as follows:
-        yield ground(partial(make, follows))
+        yield ground(partial(copied, place, follows))
 
 
 @pytest.fixture(scope="module")
 def in_a_directory_later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """The same hub when nothing changes but that what is retired goes."""
     place = tmp_path_factory.mktemp("later")
-
-    @contextmanager
-    def make(follows: Hubbed, name: str) -> Iterator[Hub]:
-        own = place / name
-        own.mkdir()
-        copy(follows.hub.root, own / "hub")
-        yield the_hub(follows, own, own / "hub", str(own / "hub"))
-        shutil.rmtree(own)
-
     with following(place) as follows:
         assert follows.run(follows.place / "wishes.yaml", prune=True).changed
-        yield ground(partial(make, follows))
+        yield ground(partial(copied, place, follows))
 
 
 @pytest.fixture(scope="module")

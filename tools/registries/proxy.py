@@ -17,10 +17,12 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field, frozen
+
+from tools.registries.serving import Serving
 
 if TYPE_CHECKING:
     import socket
@@ -80,7 +82,7 @@ class Seen:
     headers: Mapping[str, str]
 
 
-class Proxy:
+class Proxy(Serving):
     """Passes requests to a registry, HOST:PORT without TLS, and answers back, but for faults.
 
     Args:
@@ -95,20 +97,12 @@ class Proxy:
         self.seen: list[Seen] = []
         self._lock = threading.Lock()
         self._met: dict[int, int] = {}
-        self._server = _Server(self)
+        super().__init__(_Server(self))
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, certificate.with_suffix(".key"))
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def asked(self, pattern: str) -> list[Seen]:
         """Return the requests in whose `METHOD PATH` a pattern is found."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+
+from tools.registries.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ _SERVICE = "registry of tests, with a comma"
 _ISSUER = "tests"
 
 
-class TokenServer:
+class TokenServer(Serving):
     """Gives tokens to users who know their passwords, or to everybody where there are no users.
 
     Args:
@@ -62,16 +63,8 @@ class TokenServer:
         files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
         subprocess.run([*command, *files], check=True, capture_output=True)
         self._certificate = "".join((place / "cert.pem").read_text().splitlines()[1:-1])
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), self._handler()))
         self.url = f"http://127.0.0.1:{self._server.server_port}/token"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     @property
     def settings(self) -> dict[str, object]:
