@@ -63,7 +63,7 @@ def abreast(works: Sequence[Work[T]], workers: int, progress: Progress) -> list[
     if min(workers, len(works)) <= 1:
         return [work.run(progress(work.name, work.subject, work.size)) for work in works]
     crew = _Crew(works, progress)
-    threads = [threading.Thread(target=crew.work, name=f"cstore-{number}") for number in range(min(workers, len(works)))]
+    threads = [threading.Thread(target=crew.work, name=f"cstore-work-{number}") for number in range(min(workers, len(works)))]
     try:
         for thread in threads:
             thread.start()

@@ -60,7 +60,7 @@ def wrong(origin: Path, *, copies: bool) -> str:
         return "several lines" if "\n" in str(error) else ""
     except Exception as error:  # noqa: BLE001 - just these must not be
         return repr(error)
-    return "slow" if time.monotonic() - start > 1 else ""
+    return "slow" if time.monotonic() - start > 5 else ""
 
 
 @contextmanager

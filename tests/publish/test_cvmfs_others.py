@@ -83,7 +83,7 @@ def test_waiting_has_an_end(publisher: Publisher, made: dict[str, str]) -> None:
     start = time.monotonic()
     with pytest.raises(PublishError, match="somebody else is publishing"):
         publisher.add({OLD: made["old"]}, wait=1)
-    assert 1 <= time.monotonic() - start < 10
+    assert 1 <= time.monotonic() - start < 60
     assert publisher.is_open
 
 

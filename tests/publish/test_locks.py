@@ -204,7 +204,7 @@ def test_a_writer_that_dies_with_all_locks_blocks_nobody(store: Path, made: dict
     assert Store.open(store).named(OLD) is not None
     with publishing(store, today=DAY) as batch:
         batch.add(made["new"], name=NEW)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 4
     assert sorted(names(store)) == [OLD, NEW]
     assert unfinished(store) == []
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
 from cstore.errors import SourceError
 from cstore.registry.certificates import Certificates
@@ -110,11 +112,13 @@ def test_answers_that_do_not_come_whole(connections: Connections, fault: Fault, 
         body(connections, f"http://{proxy.address}/")
     assert said in str(error.value)
     assert "0x" not in str(error.value)
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 30
 
 
-def test_a_slow_body_is_taken_as_long_as_enough_comes(connections: Connections) -> None:
-    with Proxy("127.0.0.1:1", Fault("", status=200, body=bytes(3000), pause=0.0003)) as proxy:
+def test_a_slow_body_is_taken_as_long_as_enough_comes() -> None:
+    """So few bytes are enough here that they come on a busy machine too, and so many that they take longer than the window."""
+    connections = Connections(Certificates(), 2, evolve(SHORT, least=16, silence=20))
+    with closing(connections), Proxy("127.0.0.1:1", Fault("", status=200, body=bytes(3000), pause=0.0003)) as proxy:
         assert body(connections, f"http://{proxy.address}/") == bytes(3000)
 
 

@@ -56,12 +56,12 @@ def test_how_a_helper_fails(tmp_path: Path, script: str, said: str) -> None:
 
 
 def test_one_that_says_nothing(tmp_path: Path) -> None:
-    environment = make(tmp_path, "exec sleep 10")
+    environment = make(tmp_path, "exec sleep 60")
     begin = time.monotonic()
     with pytest.raises(SourceError) as error:
         ask_helper("x", "a.org", environment, 0.2)
     assert str(error.value) == "docker-credential-x: expected credentials for a.org within 0.2 s, found no answer"
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_whatever_the_timing_all_is_as_if_done_one_after_the_other(timing: list[
     assert result == expected
     assert (told.works, told.steps) == (alone.works, alone.steps)
     assert told.threads <= {threading.get_ident()}
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cstore-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cstore-work-")]
 
 
 def test_works_are_done_at_once() -> None:
@@ -157,7 +157,7 @@ def test_a_progress_that_fails_stops_all_works() -> None:
 
     with pytest.raises(BrokenPipeError):
         abreast([work(number, 0.001) for number in range(5)], 3, progress)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cstore-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cstore-work-")]
 
 
 def test_a_machine_has_at_least_one_worker_and_not_too_many() -> None:
