@@ -9,7 +9,7 @@ from attrs import field, frozen
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
 from cstore.errors import StoreError
 from cstore.hub.converters import led_to
-from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, METADATA, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class HubChange:
     """What is to become of a hub, beside its stores."""
 
     offered: Sequence[Offered] = ()
-    removed: Sequence[tuple[str, str]] = ()
-    """Paths of names that go, and of their metadata."""
+    removed: Sequence[str] = ()
+    """Paths of names that go, and of directories of metadata."""
     flats: Mapping[ImageID, Callable[[str], PutTree]] = field(factory=dict)
     """What makes the flat trees that may be lacking, given their path."""
     trees: Mapping[Digest, Callable[[str], PutTree]] = field(factory=dict)
@@ -172,11 +172,10 @@ class _Plan:
                     yield file_of(path, data)
 
     def removed_names(self) -> Iterator[Step]:
-        for path, metadata in self._change.removed:
-            if self._reading.flat_of(path) is not None:
+        for path in self._change.removed:
+            is_described = path.startswith(f"{METADATA}/") and self._reading.found(path) == "a directory"
+            if is_described or self._reading.flat_of(path) is not None:
                 yield Remove(path=path)
-            if self._reading.found(metadata) == "a directory":
-                yield Remove(path=metadata)
 
     def unsound(self) -> Iterator[Step]:
         """Yield the removals of trees that others replace; publishing into CernVM-FS takes away what is in the way by itself (spec C4)."""
@@ -199,7 +198,7 @@ class _Plan:
         """Return the flat trees that are retired afterwards, and those that are to go."""
         leading = self._reading.names()
         leading.update({o.layout.name(o.name): o.image for o in self._change.offered if Offer.FLAT in o.offers})
-        for path, _ in self._change.removed:
+        for path in self._change.removed:
             leading.pop(path, None)
         before = self._reading.about().retired
         unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}

@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from cstore.files import Directory
 
-__all__ = ["Description", "HubReading"]
+__all__ = ["Description", "HubReading", "is_name"]
 
 _LARGEST_ABOUT = 64 << 20
 _DEEPEST = 24
 """Directories of a name, of which a registry allows 255 characters."""
+_REGISTRY = re.compile(r"localhost|[^.].*[.:].*")
+"""Whatever else stands before the first slash of a name is none (spec U3)."""
 _FLAT = re.compile(rf"{re.escape(FLAT)}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
 
 
@@ -137,7 +139,7 @@ class HubReading:
         with room(self.root, METADATA) as top:
             places = _directories(top, METADATA) if top is not None else ()
             found = [path.removeprefix(f"{METADATA}/") for path, here in places if here.found(MANIFEST) == "a file"]
-        return [path for path in found if _is_name(path)]
+        return [path for path in found if is_name(path)]
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores that cstore has made, of all platforms."""
@@ -171,10 +173,12 @@ def _content(here: Directory | None, name: str) -> bytes | None:
     return here.read(name, LARGEST_DOCUMENT) if here is not None and here.status(name) is not None else None
 
 
-def _is_name(path: str) -> bool:
+def is_name(path: str) -> bool:
     """Whether a path is one that a public name has: of a registry, a repository and a tag, and none of the hub's own."""
-    first, _, rest = path.removeprefix(f"{OTHERS}/").partition("/")
-    return ":" in rest.rpartition("/")[2] and not first.startswith((".", STORE)) and first != STATUS
+    if path.startswith(f"{OTHERS}/"):
+        path = path.split("/", 2)[-1]
+    first, _, rest = path.partition("/")
+    return ":" in rest.rpartition("/")[2] and bool(_REGISTRY.fullmatch(first)) and not first.startswith(STORE) and first != STATUS
 
 
 def _flat_image(path: str, target: str) -> ImageID | None:

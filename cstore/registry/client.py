@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from cstore.registry.credentials import Credentials
     from cstore.registry.endpoint import Endpoint
 
-__all__ = ["Client", "Request"]
+__all__ = ["AbsentError", "Client", "Request"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
+_ABSENT = 404
 _GOOD = range(200, 300)
 _MOST_REDIRECTS = 10
 _MIRROR_TRIES = 2
+
+
+class AbsentError(SourceError):
+    """A registry answers that it has no such thing."""
 
 
 @frozen(kw_only=True)
@@ -86,7 +91,8 @@ class Client:
         """Send a request, again and again where that may help, and return the answer; its body is still to be read.
 
         Raises:
-            SourceError: the registry refuses, or no answer came after all tries.
+            AbsentError: the registry has no such thing.
+            SourceError: it refuses, or no answer came after all tries.
         """
         host = request.endpoint.host
         while True:
@@ -138,7 +144,8 @@ class Client:
             answer = self._sent(request, proof)
         if answer.status in _GOOD or answer.status in request.taken or answer.status in _AGAIN:
             return answer
-        raise SourceError(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {refusal(answer)}")
+        error = AbsentError if answer.status == _ABSENT else SourceError
+        raise error(f"{request.at}: expected {request.wanted} from {request.endpoint.host}, found {refusal(answer)}")
 
     def _sent(self, request: Request, proof: str | None) -> Answer:
         """Send a request by TLS; a registry that may be insecure by what it understands (spec Q4)."""

@@ -6,18 +6,16 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
-from attrs import frozen
-
 from cstore.errors import ContentError, FormatError, SourceError
-from cstore.index.gojson import decode
 from cstore.model.digest import Digest
 from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, LARGEST_DOCUMENT, OCI_INDEX, OCI_MANIFEST
 from cstore.progress import Progress, silent
 from cstore.registry.cache import Cache
 from cstore.registry.certificates import Certificates
-from cstore.registry.client import Client, Request
+from cstore.registry.client import AbsentError, Client, Request
 from cstore.registry.configuration import Configuration
 from cstore.registry.credentials import Credentials
+from cstore.registry.document import Document
 from cstore.registry.download import download
 from cstore.registry.greeting import moved_to
 from cstore.registry.pages import all_tags
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from cstore.registry.connections import Answer
     from cstore.registry.endpoint import Endpoint
 
-__all__ = ["Document", "Registries"]
+__all__ = ["Registries"]
 
 T = TypeVar("T")
 
@@ -46,16 +44,6 @@ _WANTED = "a manifest"
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-@frozen
-class Document:
-    """A manifest or an image index."""
-
-    data: bytes
-    digest: Digest
-    media_type: str
-    """What the document says of itself, or else what it looks like."""
 
 
 class Registries:
@@ -179,6 +167,19 @@ class Registries:
         """
         return self._first(name, lambda endpoint, at: self._digest_at(endpoint, name, at))
 
+    def has(self, name: RemoteName) -> bool:
+        """Whether there is something under a name in its registry now: one HEAD, or a GET where that is not understood. No mirror is asked.
+
+        Raises:
+            SourceError: the registry cannot be asked.
+            ContentError: a name with a digest has another one there.
+        """
+        try:
+            self._digest_at(self._configuration.endpoints(name)[-1], name, str(name))
+        except AbsentError:
+            return False
+        return True
+
     def document(self, name: RemoteName, digest: Digest | None = None, size: int | None = None) -> Document:
         """Return a manifest or an image index; what the cache has is not asked for.
 
@@ -196,7 +197,7 @@ class Registries:
             raise SourceError(f"{name}: expected up to {LARGEST_DOCUMENT} bytes, found a declared size of {size}")
         if wanted and (file := self._cache.open(wanted, size)):
             with file:
-                return _document(file.read(), wanted, "")
+                return Document.read(file.read(), wanted, "")
         return self._first(name, lambda endpoint, at: self._document_at(endpoint, name, wanted, size, at))
 
     def blob(self, name: RemoteName, digest: Digest, size: int, tick: Callable[[], object] = _nothing) -> IO[bytes]:
@@ -258,7 +259,7 @@ class Registries:
             raise SourceError(f"{at}: expected a manifest of OCI or of Docker's schema 2, found schema 1, which podman no longer writes")
         promised = wanted or _told(answer, at) or Digest.of(data)
         with self._cache.fetched(promised, len(data) if size is None else size, at, lambda file: file.write(data)):
-            return _document(data, promised, media_type)
+            return Document.read(data, promised, media_type)
 
     def _blob_at(self, endpoint: Endpoint, digest: Digest, size: int, at: str, tick: Callable[[], object]) -> IO[bytes]:
         def fetch(file: IO[bytes]) -> None:
@@ -279,13 +280,3 @@ def _told(answer: Answer, at: str) -> Digest | None:
         return Digest.parse(value)
     except FormatError as error:
         raise SourceError(f"{at}: {_DIGEST}: {error.said}") from None
-
-
-def _document(data: bytes, digest: Digest, media_type: str) -> Document:
-    """Make a document of its bytes; the registry's own word for its type counts only where the document has none."""
-    try:
-        value = decode(data, "")
-    except FormatError:
-        value = None
-    said = value.get("mediaType") if isinstance(value, dict) else None
-    return Document(data, digest, said if isinstance(said, str) and said else media_type)

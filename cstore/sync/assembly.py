@@ -24,7 +24,7 @@ from cstore.sync.trees import Taken, Trees, layer_step
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cstore.model.chain import LayerID
     from cstore.model.digest import Digest
@@ -55,7 +55,7 @@ class Assembly:
         self._opened = ExitStack()
         self._batches: dict[str, Batch] = {}
         self._taken: list[Taken] = []
-        self._removed: list[tuple[str, str]] = []
+        self._removed: list[str] = []
         self._loose = Fetcher(progress)
         """Fetches layers of images that are in no store."""
         self._opened.callback(self._loose.close)
@@ -111,23 +111,25 @@ class Assembly:
         """Take a name away in a store; an image that loses its last one goes, and its layers are retired."""
         self._batch(store).remove(name)
 
-    def withdraw(self, path: str, metadata: str) -> None:
-        """Take a public name away, and what describes it."""
-        self._removed.append((path, metadata))
+    def withdraw(self, path: str) -> None:
+        """Take a public name away, or what describes one."""
+        self._removed.append(path)
 
-    @property
     def stores(self) -> list[str]:
-        """The paths of all stores that may change."""
+        """Return the paths of all stores that may change now."""
         changing = (path for path, batch in self._batches.items() if batch.has_changes)
         return list(dict.fromkeys([*self._reading.stores(), *changing]))
 
-    def plan(self) -> Delta:
+    def plan(self, paths: Iterable[str]) -> Delta:
         """Return the delta that brings all of it about now.
+
+        Args:
+            paths: of the stores that may change, as `stores` told them: who writes holds the locks of these.
 
         Raises:
             StoreError: something is in its way.
         """
-        stores = {path: self._store_delta(path) for path in self.stores}
+        stores = {path: self._store_delta(path) for path in paths}
         unsound = self._trees.unsound(self._taken)
         doomed = {digest: tree for path, delta in stores.items() for digest, tree in self._doomed(path, delta)}
         beside = plan_hub(

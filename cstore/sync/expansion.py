@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from cstore.errors import FormatError, SourceError, StoreError
 from cstore.model.digest import found
@@ -13,7 +13,7 @@ from cstore.model.tag_pattern import TagPattern
 from cstore.sync.asking import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from cstore.model.offer import Offer
     from cstore.model.platform import Platform
@@ -73,18 +73,31 @@ class Expansion:
     """Wishes that take none of the tags that there are."""
     unread: tuple[str, ...] = ()
     """What is wrong with wishlists that could not be read."""
+    patterns: Mapping[str, Sequence[Wish]] = field(factory=dict, repr=False)
+    """Wishes that choose among tags and were expanded, by `REGISTRY/REPOSITORY`."""
+    listed: Mapping[str, Collection[str]] = field(factory=dict, repr=False)
+    """All tags of these repositories."""
+    is_empty: bool = False
+    """Whether nothing at all is wished."""
 
     def protects(self, public_name: str) -> bool:
         """Whether what is published under a name must stay, since it may be of a wish that could not be expanded, or matched nothing.
 
-        Where a whole wishlist could not be read that is so for every name.
+        Where a whole wishlist could not be read, or wishlists want nothing at all, that is so for every name.
         """
         repository, _, tag = public_name.rpartition(":")
         wishes = (*(failure.wish for failure in self.failures), *self.unmatched)
-        return bool(self.unread) or any(
-            wish.name.public == public_name or (f"{wish.name.registry}/{wish.name.repository}" == repository and wish.takes(tag))
-            for wish in wishes
+        return (
+            bool(self.unread)
+            or self.is_empty
+            or any(wish.name.public == public_name or (_public(wish.name) == repository and wish.takes(tag)) for wish in wishes)
         )
+
+    def unlisted(self, public_name: str) -> RemoteName | None:
+        """Return the name under which a registry would have what is published, if a pattern takes its tag and the list of tags lacks it."""
+        repository, _, tag = public_name.rpartition(":")
+        taking = (wish for wish in self.patterns.get(repository, ()) if wish.takes(tag) and tag not in self.listed[repository])
+        return next((wish.name.tagged(tag) for wish in taking), None)
 
 
 def expand(
@@ -104,29 +117,66 @@ def expand(
         offers: of wishes that name none.
         unread: what is wrong with other wishlists.
     """
-    wishes = [(wishlist, wish) for wishlist in wishlists for wish in wishlist.wishes]
-    lists = _lists((wish for _, wish in wishes), tags)
-    wanted: dict[tuple[str, Platform], Wanted] = {}
-    failures: list[Failure] = []
-    unmatched: list[Wish] = []
-    for wishlist, wish in wishes:
-        listed = lists[_repository(wish.name)] if wish.needs_tags else None
+    lists = _lists((wish for wishlist in wishlists for wish in wishlist.wishes), tags)
+    gathered = _Gathered(platform=platform, offers=offers)
+    for wishlist in wishlists:
+        for wish in wishlist.wishes:
+            gathered.take(wishlist, wish, lists[_repository(wish.name)] if wish.needs_tags else None)
+    wanted, disagreeing = _agreed([*gathered.wanted.values()])
+    for image, said in disagreeing.items():
+        is_ignored = any(wishlist.ignores(image.name.public) for wishlist in wishlists)
+        gathered.failures.append(Failure(wish=image.wish, error=said, is_ignored=is_ignored))
+    return Expansion(
+        wanted=tuple(sorted(wanted, key=lambda image: (image.name.public, str(image.platform)))),
+        failures=tuple(gathered.failures),
+        unmatched=tuple(gathered.unmatched),
+        unread=tuple(unread),
+        patterns=gathered.patterns,
+        listed={_public(repository): frozenset(listed) for repository, listed in lists.items() if not isinstance(listed, str)},
+        is_empty=not any(wishlist.wishes for wishlist in wishlists),
+    )
+
+
+@define
+class _Gathered:
+    """What single wishes come to, until all are known."""
+
+    _platform: Platform
+    _offers: frozenset[Offer]
+    wanted: dict[tuple[str, Platform], Wanted] = field(factory=dict)
+    failures: list[Failure] = field(factory=list)
+    unmatched: list[Wish] = field(factory=list)
+    patterns: dict[str, list[Wish]] = field(factory=dict)
+
+    def take(self, wishlist: Wishlist, wish: Wish, listed: tuple[str, ...] | str | None) -> None:
+        """Expand a wish.
+
+        Args:
+            wishlist: where it stands.
+            wish: it.
+            listed: the tags of its repository, or why they are unknown; None where it needs none.
+        """
         if isinstance(listed, str):
-            failures.append(Failure(wish=wish, error=listed, is_ignored=wishlist.ignores(wish.name.public)))
-            continue
+            self.failures.append(Failure(wish=wish, error=listed, is_ignored=wishlist.ignores(wish.name.public)))
+            return
         names = [wish.name] if listed is None else [wish.name.tagged(tag) for tag in wish.choose(listed)]
         if not names:
-            unmatched.append(wish)
+            self.unmatched.append(wish)
+        elif listed is not None:
+            self.patterns.setdefault(_public(wish.name), []).append(wish)
+        offers = self._offers if wish.offers is None else wish.offers
         for name in names:
-            for one in wish.platforms or (platform,):
-                image = Wanted(name=name, platform=one, offers=offers if wish.offers is None else wish.offers, wish=wish)
-                key = (name.public, one)
+            for platform in wish.platforms or (self._platform,):
+                image = Wanted(name=name, platform=platform, offers=offers, wish=wish)
+                key = (name.public, platform)
                 try:
-                    wanted[key] = _united(wanted[key], image) if key in wanted else image
+                    self.wanted[key] = _united(self.wanted[key], image) if key in self.wanted else image
                 except FormatError as error:
-                    failures.append(Failure(wish=wish, error=str(error), is_ignored=wishlist.ignores(name.public)))
-    ordered = sorted(wanted.values(), key=lambda image: (image.name.public, str(image.platform)))
-    return Expansion(wanted=tuple(ordered), failures=tuple(failures), unmatched=tuple(unmatched), unread=tuple(unread))
+                    self.failures.append(Failure(wish=wish, error=str(error), is_ignored=wishlist.ignores(name.public)))
+
+
+def _public(name: RemoteName) -> str:
+    return f"{name.registry}/{name.repository}"
 
 
 def _repository(name: RemoteName) -> RemoteName:
@@ -155,8 +205,35 @@ def _listed(repository: RemoteName, lister: TagLister) -> tuple[str, ...]:
 def _united(before: Wanted, more: Wanted) -> Wanted:
     """Return what two wishes for one name and platform want together: what either offers, and the image of the digest that one tells."""
     if before.name.digest and more.name.digest and before.name.digest != more.name.digest:
-        raise FormatError(
-            more.wish.place, f"expected {before.name.digest} for {more.name.public}, as at {before.wish.place}, found {more.name.digest}"
-        )
+        raise _disagreement(before, more)
     decisive = more if more.name.digest and not before.name.digest else before
     return evolve(decisive, offers=before.offers | more.offers)
+
+
+def _agreed(images: Sequence[Wanted]) -> tuple[list[Wanted], dict[Wanted, str]]:
+    """Have all public names of one name in a store stand for one image; return those that do, and what is wrong with the others.
+
+    A registry may be written in several ways, and a store has one name for all of them.
+    """
+    decided: dict[tuple[str, Platform], Wanted] = {}
+    for image in images:
+        if image.name.digest:
+            decided.setdefault(_stored(image), image)
+    agreed: list[Wanted] = []
+    others: dict[Wanted, str] = {}
+    for image in images:
+        first = decided.get(_stored(image), image)
+        if image.name.digest in (None, first.name.digest):
+            agreed.append(evolve(image, name=evolve(image.name, digest=first.name.digest)))
+        else:
+            others[image] = str(_disagreement(first, image))
+    return agreed, others
+
+
+def _stored(image: Wanted) -> tuple[str, Platform]:
+    return str(image.name.reference), image.platform
+
+
+def _disagreement(first: Wanted, image: Wanted) -> FormatError:
+    said = f"expected {first.name.digest} for {image.name.public}, as at {first.wish.place}, found {image.name.digest}"
+    return FormatError(image.wish.place, said)

@@ -14,6 +14,7 @@ from cstore.verification.problem import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cstore.model.platform import Platform
     from cstore.sync.wish import Wish
     from cstore.sync.wishlist import Wishlist
 
@@ -35,6 +36,8 @@ class Rule(Enum):
     """Another entry stands for all that this one stands for."""
     SAME_IMAGE = "same-image"
     """Another entry stands for the same image under another public name."""
+    CONFLICT = "conflict"
+    """Another entry gives the same tag another digest."""
     UNREACHABLE_REGISTRY = "unreachable-registry"
     MOVED_REGISTRY = "moved-registry"
     UNMATCHED = "unmatched"
@@ -73,6 +76,7 @@ def lint(wishlists: Sequence[Wishlist]) -> tuple[Finding, ...]:
             groups.setdefault((wishlist.repository, wish.name.tagged("latest").reference.repository), []).append(wish)
     for group in groups.values():
         found += _compared(group)
+        found += _conflicting(group)
     return in_order(found)
 
 
@@ -97,6 +101,25 @@ def _compared(wishes: Sequence[Wish]) -> Iterator[Finding]:
         if first is not None:
             same = (other for other in (first, *covering) if _is_public_same(wishes[other], wish))
             yield _told(wish, wishes[next(same, first)])
+
+
+def _conflicting(wishes: Sequence[Wish]) -> Iterator[Finding]:
+    """Find tags of one repository with two digests for one platform."""
+    decided: dict[str, list[Wish]] = {}
+    for wish in wishes:
+        if not (wish.name.tag and wish.name.digest):
+            continue
+        before = decided.setdefault(wish.name.tag, [])
+        for other in before:
+            if other.name.digest != wish.name.digest and _may_share(other.platforms, wish.platforms):
+                said = f"expected {other.name.digest} for {wish.name.public}, as at {other.place}, found {wish.name.digest}"
+                yield Finding(Rule.CONFLICT, wish.place, said)
+                break
+        before.append(wish)
+
+
+def _may_share(one: Sequence[Platform], two: Sequence[Platform]) -> bool:
+    return not one or not two or not {*one}.isdisjoint(two)
 
 
 def _beginning(wish: Wish) -> str:

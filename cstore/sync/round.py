@@ -19,7 +19,7 @@ from cstore.sync.asking import ask
 from cstore.sync.assembly import Assembly
 from cstore.sync.expansion import Expansion, expand
 from cstore.sync.published import Published
-from cstore.sync.removing import unwished
+from cstore.sync.removing import spellings, unwished
 from cstore.sync.wishlist import read_wishlists
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Round:
         self.taken: set[Wanted] = set()
         self.kept: list[Unwished] = []
         self.removed: list[Unwished] = []
+        self.doubts: dict[str, str] = {}
+        """Why names are kept that were to be removed."""
         self.seconds: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -92,6 +94,11 @@ class Round:
 
     def __exit__(self, *_error: object) -> None:
         self.assembly.close()
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether names go that no wish stands for."""
+        return self._terms.is_pruned
 
     @property
     def requests(self) -> int:
@@ -121,12 +128,16 @@ class Round:
             wanted = tuple(image for image in expansion.wanted if asked is None or _is_among(image.name, asked))
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):
-            answers = ask("looking up", "names", {image.name: partial(self._digest, image.name) for image in wanted}, self._progress)
+            # A store has one name for all that a registry is called: what it has under that is asked once, and all agree.
+            asking: dict[tuple[str, Digest | None], Callable[[], Digest]] = {}
+            for image in wanted:
+                asking.setdefault(_one_image(image.name), partial(self._digest, image.name))
+            answers = ask("looking up", "names", asking, self._progress)
             if only is None:
                 # First, since it reads the records of all images, which otherwise each question about one would.
                 self._look_for_unwished()
             for image in wanted:
-                answer = answers[image.name]
+                answer = answers[_one_image(image.name)]
                 if isinstance(answer, Digest):
                     self.told[image] = answer
                 else:
@@ -201,11 +212,30 @@ class Round:
 
     def _look_for_unwished(self) -> None:
         for found in unwished(self._published, self.expansion):
-            if self._terms.is_pruned and not found.is_protected:
-                found.remove(self.assembly)
-                self.removed.append(found)
-            else:
-                self.kept.append(found)
+            (self.removed if self.is_pruned and not found.is_protected else self.kept).append(found)
+        self._doubt()
+        for found in self.removed:
+            found.remove(self.assembly)
+
+    def _doubt(self) -> None:
+        """Keep what registries still have, though a wished list of tags lacks it: a list that is not whole may look as if it were."""
+        unlisted = {found.name: self._unlisted(found.name) for found in self.removed if not found.is_wished}
+        asking = {name: partial(self._registries.has, remote) for name, remote in unlisted.items() if remote is not None}
+        for name, answer in ask("looking up", "names", asking, self._progress).items():
+            if isinstance(answer, StoreError):
+                self.doubts[name] = f"{name}: expected it in a list of tags, or no such tag; nothing tells whether there is one: {answer}"
+            elif answer:
+                self.doubts[name] = f"{name}: expected it in a list of tags, since its registry has it, found a list without it"
+        self.kept += [found for found in self.removed if found.name in self.doubts]
+        self.removed = [found for found in self.removed if found.name not in self.doubts]
+
+    def _unlisted(self, name: str) -> RemoteName | None:
+        return next(filter(None, map(self.expansion.unlisted, spellings(name))), None)
+
+
+def _one_image(name: RemoteName) -> tuple[str, Digest | None]:
+    """Return what is the same of all names of one image, however they write the registry."""
+    return str(name.reference), name.digest
 
 
 def _asked(text: str) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -104,7 +106,8 @@ class Rounds:
             turn.fetch()
             turn.assembly.status = self._told(turn, started, number)
             with turn.timed("publish"):
-                done = self._hub.publish(turn.assembly.plan, turn.assembly.stores)
+                stores = turn.assembly.stores()
+                done = self._hub.publish(partial(turn.assembly.plan, stores), stores)
             report = self._report(turn, started, number, done)
         self._remember(report)
         return report
@@ -120,9 +123,10 @@ class Rounds:
             turn.look(wishlists)
             turn.fetch()
             turn.assembly.status = self._told(turn, started, 1)
-            delta = turn.assembly.plan()
+            stores = turn.assembly.stores()
+            delta = turn.assembly.plan(stores)
             if delta:
-                self._hub.check(delta, turn.assembly.stores)
+                self._hub.check(delta, stores)
             return Preview(report=self._report(turn, started, 1, Published(delta=delta)), delta=delta)
 
     def _round(self, started: dt.datetime) -> Round:
@@ -133,14 +137,15 @@ class Rounds:
 
     def _report(self, turn: Round, started: dt.datetime, number: int, done: Published) -> RoundReport:
         images = [self._state(turn, wanted, started, done) for wanted in turn.expansion.wanted]
-        images += [_gone(found, Outcome.REMOVED) for found in turn.removed] + [_gone(found, Outcome.KEPT) for found in turn.kept]
+        images += [_gone(found, Outcome.REMOVED) for found in turn.removed if not found.is_wished]
+        images += [_gone(found, Outcome.KEPT) for found in turn.kept if not found.is_wished]
         return RoundReport(
             number=number,
             started=started,
             ended=self._clock(),
             images=tuple(sorted(images, key=lambda image: (image.name, image.platform))),
             problems=tuple(_problems(turn)),
-            remarks=tuple(f"{wish.place}: {wish.text} takes none of the tags that there are" for wish in turn.expansion.unmatched),
+            remarks=tuple(_remarks(turn)),
             revision=done.revision,
             changed=bool(done.delta),
             layers=turn.assembly.layers if done.delta else 0,
@@ -191,6 +196,17 @@ def _gone(found: Unwished, outcome: Outcome) -> ImageState:
 
 def _problems(turn: Round) -> Iterator[str]:
     yield from turn.expansion.unread
+    yield from turn.doubts.values()
+    if turn.is_pruned and turn.expansion.is_empty and turn.kept:
+        yield "expected something that is wished, found nothing: so nothing is removed"
     for failure in turn.expansion.failures:
         if not any(wishlist.ignores(failure.wish.name.public) for wishlist in turn.wishlists):
             yield f"{failure.wish.place}: {failure.error}"
+
+
+def _remarks(turn: Round) -> Iterator[str]:
+    yield from (f"{wish.place}: {wish.text} takes none of the tags that there are" for wish in turn.expansion.unmatched)
+    for what, unwished in (("removed", turn.removed), ("kept", turn.kept)):
+        counts = Counter(offer for found in unwished if found.is_wished for offer in found.offers)
+        for offer, count in sorted(counts.items(), key=lambda item: item[0].value):
+            yield f"{offer.value}: no wish asks for it any more under names that are wished otherwise: {count} {what}"

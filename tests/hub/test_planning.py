@@ -61,7 +61,7 @@ def offered(  # noqa: PLR0913 - keywords
 
 def change(
     *offers: Offered,
-    removed: Sequence[tuple[str, str]] = (),
+    removed: Sequence[str] = (),
     doomed: dict[Digest, str] | None = None,
     day: dt.date = DAY,
     has_catalogs: bool = False,
@@ -166,8 +166,7 @@ def test_a_tree_that_is_wanted_again_is_not_retired_any_more(root: Path) -> None
 
 def test_a_removed_name_goes_with_its_metadata(root: Path) -> None:
     do(root, change(offered()))
-    gone = (USUAL.name(NAME), USUAL.metadata(NAME))
-    assert do(root, change(removed=[gone])) == [
+    assert do(root, change(removed=[USUAL.name(NAME), USUAL.metadata(NAME)])) == [
         "remove example.org/atlas/a:1",
         "remove .metadata/example.org/atlas/a:1",
         "file .metadata/cstore.json",

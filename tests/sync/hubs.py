@@ -83,3 +83,8 @@ def hubbed(place: Path, registry: Registry, asked: Registries) -> Hubbed:
     """Return a hub in a plain directory."""
     (place / "hub").mkdir()
     return Hubbed(place, registry, DirectoryHub(place / "hub"), asked)
+
+
+def outcomes(report: RoundReport) -> dict[str, str]:
+    """Return what became of each image, by its name without the registry."""
+    return {image.name.partition("/")[2]: image.outcome.value for image in report.images}

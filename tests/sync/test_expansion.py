@@ -155,6 +155,38 @@ def test_a_wishlist_that_could_not_be_read_protects_all() -> None:
     assert names(found)[:1] == ["a.org/b:1.0"]
 
 
+def test_where_nothing_is_wished_all_is_protected() -> None:
+    """Spec U15."""
+    assert expand([], Lists(LISTS), platform=AMD64, offers=ALL_OFFERS).protects("any.org/name:1")
+    assert not expanded("a.org/b:1*").protects("any.org/name:1")
+
+
+def test_a_tag_that_a_pattern_takes_and_no_list_has() -> None:
+    """Spec Z5."""
+    found = expanded("{image: a.org/b, exclude: '*-rc*', newest: 1}", "a.org/down:*", "a.org/c:1")
+    assert [str(found.unlisted(f"a.org/b:{tag}")) for tag in ("1.3", "1.0", "1.3-rc1")] == ["docker://a.org/b:1.3", "None", "None"]
+    assert [found.unlisted(name) for name in ("a.org/down:1", "a.org/c:2", "a.org/other:1")] == [None, None, None]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_all_names_of_one_name_in_a_store_stand_for_one_image(swapped: bool) -> None:  # noqa: FBT001 - a case
+    """Spec U13."""
+    one, two = "docker.io/library/a:1", f"registry.hub.docker.com/library/a:1@{ONE}"
+    found = expanded(*((two, one) if swapped else (one, two)))
+    assert [str(image.name) for image in found.wanted] == [f"docker://docker.io/library/a:1@{ONE}", f"docker://{two}"]
+    assert found.failures == ()
+
+
+def test_two_digests_of_one_name_in_a_store() -> None:
+    """Spec U13."""
+    found = expanded(f"docker.io/library/a:1@{ONE}", f"registry.hub.docker.com/library/a:1@{TWO}", "a.org/b:1.0")
+    assert names(found) == ["a.org/b:1.0", "docker.io/library/a:1"]
+    assert [failure.error for failure in found.failures] == [
+        f"w:4:3: expected {ONE} for registry.hub.docker.com/library/a:1, as at w:3:3, found {TWO}"
+    ]
+    assert found.protects("registry.hub.docker.com/library/a:1")
+
+
 def test_several_lists_are_asked_for_at_once() -> None:
     together = threading.Barrier(AT_ONCE, timeout=20)
 

@@ -50,6 +50,16 @@ def found(*wishlists: Wishlist) -> list[str]:
             ),
         ),
         (
+            f"docker.io/library/debian:12@{ONE}",
+            f"debian:12@{TWO}",
+            f"w:4:3: conflict: expected {ONE} for docker.io/library/debian:12, as at w:3:3, found {TWO}",
+        ),
+        (
+            f"{{image: 'a.org/b:1@{ONE}', platforms: [linux/amd64, linux/arm64]}}",
+            f"{{image: 'a.org/b:1@{TWO}', platform: linux/arm64}}",
+            f"w:4:3: conflict: expected {ONE} for a.org/b:1, as at w:3:3, found {TWO}",
+        ),
+        (
             "docker.io/library/debian:12",
             "https://registry.hub.docker.com/library/debian:*",
             (
@@ -74,6 +84,8 @@ def test_entries_are_compared(one: str, two: str, said: str) -> None:
         ("{image: a.org/b:1, forms: flat}", "{image: a.org/b:1, forms: podman}"),
         (f"a.org/b:1@{ONE}", "a.org/b:1*"),
         (f"a.org/b:1@{ONE}", f"a.org/b:2@{ONE}"),
+        (f"a.org/b@{ONE}", f"a.org/b@{TWO}"),
+        (f"{{image: 'a.org/b:1@{ONE}', platform: linux/amd64}}", f"{{image: 'a.org/b:1@{TWO}', platform: linux/arm64}}"),
     ],
 )
 def test_what_adds_something_is_not_told(one: str, two: str) -> None:
@@ -164,7 +176,17 @@ def test_all_are_told_that_another_covers(entries: list[str]) -> None:
         for number, wish in enumerate(wishes)
         if any(covers(other, wish) and (place < number or not covers(wish, other)) for place, other in enumerate(wishes) if place != number)
     ]
-    assert [finding.place for finding in lint([Wishlist(path="w", wishes=wishes)])] == expected
+    conflicting = [
+        wish.place
+        for number, wish in enumerate(wishes)
+        if any(
+            wish.name.digest and wish.name.tag == other.name.tag != "" and other.name.digest not in (None, wish.name.digest)
+            for other in wishes[:number]
+        )
+    ]
+    findings = lint([Wishlist(path="w", wishes=wishes)])
+    assert [finding.place for finding in findings if finding.rule is not Rule.CONFLICT] == expected
+    assert [finding.place for finding in findings if finding.rule is Rule.CONFLICT] == conflicting
 
 
 def test_many_entries_of_one_repository_are_compared_soon() -> None:

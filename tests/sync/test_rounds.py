@@ -13,14 +13,13 @@ from cstore.model.offer import Offer
 from cstore.store import Store
 from cstore.sync.report import Outcome
 from cstore.verification.store import verify
-from tests.sync.hubs import Hubbed, hubbed, image
+from tests.sync.hubs import Hubbed, hubbed, image, outcomes
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cstore.sync.report import RoundReport
 
 pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed")
 
@@ -29,10 +28,6 @@ pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason=
 def hub(tmp_path: Path) -> Iterator[Hubbed]:
     with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
         yield hubbed(tmp_path, registry, asked)
-
-
-def outcomes(report: RoundReport) -> dict[str, str]:
-    return {image.name.partition("/")[2]: image.outcome.value for image in report.images}
 
 
 def test_what_is_wished_is_offered_to_all_readers(hub: Hubbed) -> None:
@@ -88,42 +83,6 @@ def test_a_moved_tag_is_followed_and_what_it_had_goes_after_the_grace(hub: Hubbe
     assert len(links) == 2
     assert all(link.is_dir() for link in links)
     assert not hub.run(wishes).changed
-
-
-def test_what_is_wished_no_more_stays_until_somebody_asks_to_prune(hub: Hubbed) -> None:
-    hub.push("team/app", {"1": image(1), "2": image(2)})
-    hub.run(hub.wish("team/app:*"))
-    wishes = hub.wish("team/app:1")
-    report = hub.run(wishes)
-    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "kept"}, False)
-    report = hub.run(wishes, prune=True)
-    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "removed"}, True)
-    assert not hub.public("team/app:2").is_symlink()
-    assert not (hub.hub.root / f".metadata/{hub.registry.address}/team/app:2").exists()
-    assert [name for found in Store.open(hub.hub.root / "podmanStore").all_images() for name in found.names] == [
-        f"{hub.registry.address}/team/app:1"
-    ]
-    assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
-
-
-@pytest.mark.parametrize("lost", ["tag", "repository", "registry", "wishlist"])
-def test_nothing_is_removed_since_something_could_not_be_read(hub: Hubbed, lost: str) -> None:
-    hub.push("team/app", {"1": image(1), "2": image(2)})
-    wishes = hub.wish("team/app:1" if lost == "tag" else "team/app:*")
-    other = hub.wish(name="other.yaml")
-    hub.run(wishes)
-    if lost == "tag":
-        hub.registry.untag("team/app", "1")
-    elif lost == "repository":
-        shutil.rmtree(hub.registry.storage / "docker/registry/v2/repositories/team/app")
-    elif lost == "registry":
-        hub.registry.__exit__()
-    else:
-        wishes.write_text("version: 2\n")
-    report = hub.run(wishes, other, prune=True)
-    assert not report.is_complete
-    assert not report.changed
-    assert all((hub.public(f"team/app:{tag}") / f"data/{tag}").exists() for tag in ("1",))
 
 
 def test_one_image_that_is_damaged_keeps_no_other_from_being_published(hub: Hubbed) -> None:
@@ -211,23 +170,3 @@ def test_where_the_only_image_is_damaged_no_store_is_made(hub: Hubbed) -> None:
     report = hub.run(hub.wish("team/app:1"))
     assert (outcomes(report), report.changed, report.is_complete) == ({"team/app:1": "failed"}, False, False)
     assert [*hub.hub.root.iterdir()] == []
-
-
-def test_pruning_takes_for_names_only_what_can_be_one(hub: Hubbed) -> None:
-    hub.push("team/app", {"1": image(1)})
-    wishes = hub.wish("team/app:1")
-    hub.run(wishes)
-    root = hub.hub.root
-    for path in ("podmanStore", "podmanStore/x:1", hub.registry.address, f"{hub.registry.address}/team", "status.json/x:1"):
-        (root / ".metadata" / path).mkdir(exist_ok=True, parents=True)
-        (root / ".metadata" / path / "manifest.json").write_bytes(b"{}")
-    (root / f"{hub.registry.address}/team/note:1").write_bytes(b"somebody's own")
-    (root / f".metadata/{hub.registry.address}/team/note:1").mkdir()
-    (root / f".metadata/{hub.registry.address}/team/note:1/manifest.json").write_bytes(b"{}")
-    report = hub.run(wishes, prune=True)
-    assert outcomes(report) == {"team/app:1": "unchanged", "team/note:1": "removed"}
-    assert (root / f"{hub.registry.address}/team/note:1").read_bytes() == b"somebody's own"
-    assert not (root / f".metadata/{hub.registry.address}/team/note:1").exists()
-    assert [*verify(root / "podmanStore")] == []
-    assert (hub.public("team/app:1") / "data/1").exists()
-    assert not hub.run(wishes, prune=True).changed

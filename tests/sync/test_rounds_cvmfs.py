@@ -12,8 +12,7 @@ from cstore.publish.hub import CvmfsHub
 from tests.images import Image, digest_of, directory, file, tar
 from tests.publish.cvmfs import Publisher, publishing_machine
 from tests.publish.soundness import problems
-from tests.sync.hubs import Hubbed, image
-from tests.sync.test_rounds import outcomes
+from tests.sync.hubs import Hubbed, image, outcomes
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:

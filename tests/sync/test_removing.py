@@ -1,0 +1,209 @@
+"""Rounds with a real registry that remove what is wished no more, or keep it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+
+from cstore.model.offer import ALL_OFFERS, Offer
+from cstore.registry.configuration import Configuration
+from cstore.registry.rule import Rule
+from cstore.store import Store
+from cstore.sync.removing import spellings
+from cstore.verification.store import verify
+from tests.sync.hubs import Hubbed, hubbed, image, outcomes
+from tools.registries.proxy import Fault, Proxy
+from tools.registries.server import Registry, registries_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed")
+
+HUB, ALIAS = "docker.io/library/app", "registry.hub.docker.com/library/app"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hubbed]:
+    with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
+        yield hubbed(tmp_path, registry, asked)
+
+
+def stored(hub: Hubbed) -> list[str]:
+    """Return all names in the store."""
+    return sorted(name for found in Store.open(hub.hub.root / "podmanStore").all_images() for name in found.names)
+
+
+def test_what_is_wished_no_more_stays_until_somebody_asks_to_prune(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.run(hub.wish("team/app:*"))
+    wishes = hub.wish("team/app:1")
+    report = hub.run(wishes)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "kept"}, False)
+    report = hub.run(wishes, prune=True)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "removed"}, True)
+    assert not hub.public("team/app:2").is_symlink()
+    assert not (hub.hub.root / f".metadata/{hub.registry.address}/team/app:2").exists()
+    assert [name for found in Store.open(hub.hub.root / "podmanStore").all_images() for name in found.names] == [
+        f"{hub.registry.address}/team/app:1"
+    ]
+    assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
+
+
+@pytest.mark.parametrize("lost", ["tag", "repository", "registry", "wishlist"])
+def test_nothing_is_removed_since_something_could_not_be_read(hub: Hubbed, lost: str) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes = hub.wish("team/app:1" if lost == "tag" else "team/app:*")
+    other = hub.wish(name="other.yaml")
+    hub.run(wishes)
+    if lost == "tag":
+        hub.registry.untag("team/app", "1")
+    elif lost == "repository":
+        shutil.rmtree(hub.registry.storage / "docker/registry/v2/repositories/team/app")
+    elif lost == "registry":
+        hub.registry.__exit__()
+    else:
+        wishes.write_text("version: 2\n")
+    report = hub.run(wishes, other, prune=True)
+    assert not report.is_complete
+    assert not report.changed
+    assert all((hub.public(f"team/app:{tag}") / f"data/{tag}").exists() for tag in ("1",))
+
+
+def test_pruning_takes_for_names_only_what_can_be_one(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    root = hub.hub.root
+    for path in ("podmanStore", "podmanStore/x:1", hub.registry.address, f"{hub.registry.address}/team", "status.json/x:1"):
+        (root / ".metadata" / path).mkdir(exist_ok=True, parents=True)
+        (root / ".metadata" / path / "manifest.json").write_bytes(b"{}")
+    (root / f"{hub.registry.address}/team/note:1").write_bytes(b"somebody's own")
+    (root / f".metadata/{hub.registry.address}/team/note:1").mkdir()
+    (root / f".metadata/{hub.registry.address}/team/note:1/manifest.json").write_bytes(b"{}")
+    report = hub.run(wishes, prune=True)
+    assert outcomes(report) == {"team/app:1": "unchanged", "team/note:1": "removed"}
+    assert (root / f"{hub.registry.address}/team/note:1").read_bytes() == b"somebody's own"
+    assert not (root / f".metadata/{hub.registry.address}/team/note:1").exists()
+    assert [*verify(root / "podmanStore")] == []
+    assert (hub.public("team/app:1") / "data/1").exists()
+    assert not hub.run(wishes, prune=True).changed
+
+
+def test_what_a_registry_still_has_stays_though_a_list_of_tags_lacks_it(hub: Hubbed) -> None:
+    """Spec Z5: a page without a Link to the next one looks like the whole list."""
+    hub.push("team/app", {tag: image(number) for number, tag in enumerate("1234")})
+    with Proxy(hub.registry.address) as proxy, registries_of(proxy.address) as asked:
+        through = evolve(hub, asked=asked)
+        wishes = hub.wish(f"{{image: '{proxy.address}/team/app:*'}}")
+        through.run(wishes)
+        hub.registry.untag("team/app", "2")
+        proxy.faults += [
+            Fault("tags/list", status=200, body=b'{"name": "team/app", "tags": ["1"]}', times=None),
+            Fault("HEAD .*/manifests/4", status=500, times=None),
+        ]
+        report = through.run(wishes, prune=True)
+    assert outcomes(report) == {"team/app:1": "unchanged", "team/app:2": "removed", "team/app:3": "kept", "team/app:4": "kept"}
+    lost, down = (problem.replace(proxy.address, "HOST") for problem in report.problems)
+    assert lost == "HOST/team/app:3: expected it in a list of tags, since its registry has it, found a list without it"
+    assert down.startswith("HOST/team/app:4: expected it in a list of tags, or no such tag; nothing tells whether there is one: ")
+    assert not report.is_complete
+    assert stored(hub) == [f"{proxy.address}/team/app:{tag}" for tag in "134"]
+
+
+def test_what_a_list_has_and_is_not_chosen_is_asked_for_no_more(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.run(hub.wish("team/app:*"))
+    newest = hub.wish(f"{{image: {hub.registry.address}/team/app, newest: 1}}")
+    report = hub.run(newest, prune=True)
+    assert outcomes(report) == {"team/app:1": "removed", "team/app:2": "unchanged"}
+    assert report.requests == 2
+
+
+def test_a_form_that_is_wished_no_more_is_told_and_goes_when_pruned(hub: Hubbed) -> None:
+    """Spec Z5."""
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes = hub.wish("team/app:*")
+    hub.run(wishes)
+    few = frozenset([Offer.PODMAN, Offer.LAYERS])
+    report = hub.run(wishes, offers=few)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "unchanged", "team/app:2": "unchanged"}, False)
+    asked_no_more = "no wish asks for it any more under names that are wished otherwise: 2"
+    assert report.remarks == (f"flat: {asked_no_more} kept", f"metadata: {asked_no_more} kept")
+    report = hub.run(wishes, offers=few, prune=True)
+    assert report.remarks == (f"flat: {asked_no_more} removed", f"metadata: {asked_no_more} removed")
+    assert report.is_complete
+    assert not hub.public("team/app:1").is_symlink()
+    assert not (hub.hub.root / f".metadata/{hub.registry.address}/team/app:2").exists()
+    assert len(stored(hub)) == 2
+    assert not hub.run(wishes, offers=few, prune=True).changed
+    report = hub.run(wishes, offers=ALL_OFFERS - {Offer.PODMAN}, prune=True)
+    assert report.remarks == (f"podman: {asked_no_more} removed",)
+    assert (stored(hub), (hub.public("team/app:1") / "data/1").exists()) == ([], True)
+
+
+def test_a_form_that_may_be_of_a_wish_that_is_not_known_stays(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    hub.run(hub.wish("team/app:1"))
+    wishes = hub.wish(f"{{image: {hub.registry.address}/team/app:1, forms: podman}}")
+    report = hub.run(wishes, hub.place / "lost.yaml", prune=True)
+    assert (report.changed, report.is_complete) == (False, False)
+
+
+def test_nothing_goes_where_nothing_at_all_is_wished(hub: Hubbed) -> None:
+    """Spec Z5."""
+    hub.push("team/app", {"1": image(1)})
+    hub.run(hub.wish("team/app:1"))
+    report = hub.run(hub.wish(), prune=True)
+    assert (outcomes(report), report.changed) == ({"team/app:1": "kept"}, False)
+    assert report.problems == ("expected something that is wished, found nothing: so nothing is removed",)
+    assert outcomes(hub.run(hub.wish())) == {"team/app:1": "kept"}
+    assert hub.run(hub.wish()).is_complete
+
+
+def test_a_symlink_of_somebody_s_own_into_the_flat_trees_is_no_name(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    for place in ("current", "lab/app:1"):
+        (hub.hub.root / place).parent.mkdir(exist_ok=True)
+        (hub.hub.root / place).symlink_to(hub.public("team/app:1").resolve())
+    assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
+    assert (hub.hub.root / "lab/app:1/data/1").exists()
+
+
+def test_two_public_names_of_one_name_in_a_store(hub: Hubbed) -> None:
+    """Spec Z1: they are asked for once, stand for one image, and what goes of them is told once."""
+    hub.push("library/app", {"1": image(1)})
+    rule = Rule(prefix="docker.io", location=hub.registry.address, is_insecure=True)
+    with registries_of(configuration=Configuration((rule,))) as asked:
+        both = hub.wish(f"{{image: {HUB}:1}}", f"{{image: {ALIAS}:1}}")
+        of_one = hub.wish(f"{{image: {HUB}:1}}", name="one.yaml")
+        of_none = hub.wish(f"{{image: {HUB}:2, forms: flat}}", name="none.yaml")
+        through = evolve(hub, asked=asked)
+        assert outcomes(through.run(both)) == {"library/app:1": "added"}
+        again = through.run(both)
+        assert (again.requests, again.changed) == (1, False)
+        hub.push("library/app", {"1": image(2), "2": image(2)})
+        through.run(both)
+        assert all((hub.hub.root / f"{name}:1/data/2").exists() for name in (HUB, ALIAS))
+        assert not through.run(both).changed
+        assert [found.name for found in through.run(of_one).images if found.outcome.value == "kept"] == [f"{ALIAS}:1"]
+        gone = [found.name for found in through.run(of_none, prune=True).images if found.outcome.value == "removed"]
+        assert (gone, stored(hub)) == ([f"{HUB}:1", f"{ALIAS}:1"], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "all_of_it"),
+    [
+        ("docker.io/library/a:1", ("docker.io/library/a:1", "index.docker.io/library/a:1", "registry.hub.docker.com/library/a:1")),
+        ("a.org/b:sha256:" + "1" * 64, ("a.org/b:sha256:" + "1" * 64,)),
+        ("A/b:1", ("A/b:1",)),
+    ],
+)
+def test_all_public_names_of_an_image(name: str, all_of_it: tuple[str, ...]) -> None:
+    assert sorted(spellings(name)) == sorted(all_of_it)
