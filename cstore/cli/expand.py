@@ -53,7 +53,7 @@ def command(wishlists: tuple[Path, ...], platform: str, forms: str, *, as_json: 
         for name, images in groupby(expansion.wanted, key=lambda image: str(image.name).removeprefix("docker://")):
             show.say(" ".join((name, *(str(image.platform) for image in images))))
         for problem in _problems(expansion):
-            click.echo(printable(problem), err=True)
+            show.complain(problem)
     if expansion.unread or not all(failure.is_ignored for failure in expansion.failures):
         click.get_current_context().exit(_INCOMPLETE)
 

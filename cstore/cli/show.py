@@ -67,6 +67,11 @@ def say(line: str) -> None:
     click.echo(printable(line))
 
 
+def complain(line: str) -> None:
+    """Print a line of what went wrong, as `say`."""
+    click.echo(printable(line), err=True)
+
+
 def delta_lines(delta: Delta) -> Iterator[str]:
     """Yield a line for each step, and one for their sum."""
     for step in delta:

@@ -14,6 +14,7 @@ from cstore.cli import show
 from cstore.cli.grace import grace_option
 from cstore.cli.registry import registries, registry_options
 from cstore.cli.site import Revision, hub_at, revision_options
+from cstore.errors import StoreError
 from cstore.location import SCHEME
 from cstore.model.offer import ALL_OFFERS, Offer, parse_offers
 from cstore.model.platform import Platform
@@ -30,6 +31,8 @@ __all__ = ["Asked", "command", "hub_options", "roots", "rounds_of"]
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _USUAL_PLATFORM = "linux/amd64"
+_FAILED = 3
+"""What `main` exits with where a verb raises an error."""
 _TOLD = (Outcome.ADDED, Outcome.UPDATED, Outcome.REMOVED)
 
 
@@ -115,41 +118,63 @@ def command(
     """
     revision = Revision(wait=wait, tag=revision_tag, message=message, skips_reserved=skip_reserved)
     asked = Asked(platform=platform, offers=forms, grace=grace, prune=prune, cache=cache, cache_size=cache_size, revision=revision)
-    complete = True
-    for place, own in roots(wishlists, root).items():
-        with show.progress() as progress, rounds_of(place, asked, progress) as rounds:
-            if dry_run:
-                preview = rounds.preview(own)
-                report, steps = preview.report, preview.delta
-            else:
-                report, steps = rounds.run(own), None
-        if as_json:
-            click.echo(show.as_json(_dict(place, report) | ({} if steps is None else {"steps": [show.step_dict(step) for step in steps]})))
+    places = roots(wishlists, root)
+    codes = []
+    for place, own in places.items():
+        try:
+            codes.append(0 if _is_complete_after(place, own, asked, dry_run=dry_run, as_json=as_json) else 1)
+        except StoreError as error:
+            if len(places) == 1:
+                raise
+            # What is wrong with one repository keeps nobody from the others.
+            show.complain(f"cstore: {error}")
+            codes.append(_FAILED)
+    return max(codes)
+
+
+def _is_complete_after(place: str, wishlists: Sequence[Path], asked: Asked, *, dry_run: bool, as_json: bool) -> bool:
+    """Carry out a round at one place, tell of it, and return whether it was complete."""
+    with show.progress() as progress, rounds_of(place, asked, progress) as rounds:
+        if dry_run:
+            preview = rounds.preview(wishlists)
+            report, steps = preview.report, preview.delta
         else:
-            for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report)]:
-                show.say(line)
-        complete = complete and report.is_complete
-    return 0 if complete else 1
+            report, steps = rounds.run(wishlists), None
+    if as_json:
+        click.echo(show.as_json(_dict(place, report) | ({} if steps is None else {"steps": [show.step_dict(step) for step in steps]})))
+    else:
+        for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report)]:
+            show.say(line)
+    return report.is_complete
 
 
 def roots(wishlists: Sequence[Path], root: str) -> dict[str, list[Path]]:
     """Return where each wishlist is to be published: where the command line says, or else each where it says itself.
 
+    One that cannot be read may be for any of the places that others say, and so is among the wishlists of each.
+
     Raises:
         UsageError: one says nothing.
-        StoreError: one cannot be read, and nothing else says where.
+        StoreError: none can be read, and nothing else says where.
     """
     if root:
         return {root: list(wishlists)}
     from cstore.sync.wishlist import read_wishlist  # noqa: PLC0415 - of few verbs
 
     found: dict[str, list[Path]] = {}
+    unread: dict[Path, StoreError] = {}
     for path in wishlists:
-        repository = read_wishlist(path).repository
+        try:
+            repository = read_wishlist(path).repository
+        except StoreError as error:
+            unread[path] = error
+            continue
         if not repository:
             raise click.UsageError(f"{path}: expected a cvmfs_repo, found none; --to ROOT says where to publish")
         found.setdefault(f"{SCHEME}{repository}", []).append(path)
-    return found
+    if not found:
+        raise next(iter(unread.values()))
+    return {place: [*own, *unread] for place, own in found.items()}
 
 
 @contextmanager

@@ -94,6 +94,18 @@ def test_a_wishlist_says_where_to_publish(hub: Hubbed, tmp_path: Path, monkeypat
         assert (publisher.newest / hub.registry.address / "team/app:1/data/1").exists()
         assert "first" in publisher.repository.tags()
 
+        hub.push("team/app", {"1": image(2)})
+        lost = tmp_path / "lost.yaml"
+        done = call("sync", lost, wishes, "--prune", "--cache", tmp_path / "cache")
+        assert (done.code, done.out.splitlines()[-1].partition(",")[0]) == (1, f"1 updated; revision {publisher.revision}")
+        assert f"{lost}: expected a wishlist, found: No such file or directory" in done.out.splitlines()
+
+        other = hub.wish("team/app:1", name="other.yaml")
+        other.write_text(other.read_text().replace(NAME, "none.example.org"))
+        done = call("sync", other, wishes, "--cache", tmp_path / "cache")
+        assert (done.code, done.out.splitlines()) == (3, ["1 unchanged; nothing to publish"])
+        assert "cstore: cvmfs://none.example.org: expected a repository that this machine publishes" in done.err
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
