@@ -33,7 +33,9 @@ def one(tmp_path: Path) -> Iterator[Standin]:
 
 
 def put(machine: Standin, base: str, stream: bytes, *options: str) -> int:
-    return machine.run("ingest", *options, "-t", "-", "-b", base, "r", data=stream)[0]
+    code, said = machine.run("ingest", *options, "-t", "-", "-b", base, "r", data=stream)
+    print(said)  # noqa: T201 - pytest shows it where a test fails
+    return code
 
 
 def names(directory: Path) -> list[str]:
