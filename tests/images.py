@@ -15,6 +15,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -151,8 +152,9 @@ def padded(content: bytes) -> bytes:
     return content + bytes(-len(content) % BLOCK)
 
 
+@lru_cache(maxsize=64)
 def compressed(data: bytes, compression: str) -> bytes:
-    """Compress with `gzip`, `zstd` or `none`."""
+    """Compress with `gzip`, `zstd` or `none`; what was asked for lately is kept, since an image asks for its blobs again and again."""
     if compression == "gzip":
         return gzip.compress(data, mtime=0)
     return zstandard.ZstdCompressor().compress(data) if compression == "zstd" else data
