@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
+from weakref import WeakValueDictionary
 
 from cstore.errors import ContentError, SourceError
 
@@ -52,6 +53,8 @@ class Cache:
         self._pause = pause or threading.Event().wait
         self._seen: set[Digest] = set()
         """Whose files were seen to be right, by this process."""
+        self._guard = threading.Lock()
+        self._locks: WeakValueDictionary[Digest, threading.Lock] = WeakValueDictionary()
         self._is_temporary = False
         try:
             for name in ("blobs", "partial"):
@@ -70,6 +73,16 @@ class Cache:
         """Remove a temporary cache; another one stays as it is."""
         if self._is_temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    @contextmanager
+    def alone(self, digest: Digest) -> Iterator[None]:
+        """Have one thread of this process at a time in the body, for each digest."""
+        with self._guard:
+            lock = self._locks.get(digest)
+            if lock is None:
+                lock = self._locks[digest] = threading.Lock()
+        with lock:
+            yield
 
     def open(self, digest: Digest, size: int | None = None) -> IO[bytes] | None:
         """Return a file that has just this content, at its beginning; None where there is none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from cstore.errors import ContentError, FormatError, SourceError
@@ -195,10 +196,12 @@ class Registries:
         wanted = digest or name.digest
         if size is not None and size > LARGEST_DOCUMENT:
             raise SourceError(f"{name}: expected up to {LARGEST_DOCUMENT} bytes, found a declared size of {size}")
-        if wanted and (file := self._cache.open(wanted, size)):
-            with file:
-                return Document.read(file.read(), wanted, "")
-        return self._first(name, lambda endpoint, at: self._document_at(endpoint, name, wanted, size, at))
+        # Several platforms want the same image index at once.
+        with self._cache.alone(wanted) if wanted else nullcontext():
+            if wanted and (file := self._cache.open(wanted, size)):
+                with file:
+                    return Document.read(file.read(), wanted, "")
+            return self._first(name, lambda endpoint, at: self._document_at(endpoint, name, wanted, size, at))
 
     def blob(self, name: RemoteName, digest: Digest, size: int, tick: Callable[[], object] = _nothing) -> IO[bytes]:
         """Return a blob as a file at its beginning; it is downloaded if the cache does not have it.

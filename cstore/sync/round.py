@@ -1,4 +1,4 @@
-"""One round: what is wished is looked up, what is lacking is fetched, and all of it published together (spec Z1 to Z9)."""
+"""One round: what is wished is looked up, what is lacking is fetched, and all of it published together (spec Z1 to Z11)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cstore.model.digest import Digest
 from cstore.model.offer import Offer
 from cstore.model.reference import Reference
 from cstore.progress import Progress, silent
+from cstore.registry.client import AbsentError
 from cstore.source.registry import from_registry
 from cstore.sync.asking import ask
 from cstore.sync.assembly import Assembly
@@ -188,19 +189,35 @@ class Round:
 
     def _download(self, images: dict[Wanted, SourceImage]) -> None:
         """Bring all blobs into the cache that are needed, several at once, each once."""
-        needed: dict[Digest, list[Wanted]] = {}
-        questions: dict[Digest, Callable[[], None]] = {}
+        needed: dict[tuple[Digest, int], list[Wanted]] = {}
         for wanted, image in images.items():
             for number in self.assembly.lacks(wanted, image):
                 layer = image.manifest.layers[number]
-                needed.setdefault(layer.digest, []).append(wanted)
-                questions.setdefault(layer.digest, partial(self._bring, wanted.name, layer.digest, layer.size))
-        for digest, answer in ask("fetching", "layers", questions, self._progress).items():
-            for wanted in needed[digest] if isinstance(answer, StoreError) else ():
+                needed.setdefault((layer.digest, layer.size), []).append(wanted)
+        questions = {blob: partial(self._bring, *blob, [wanted.name for wanted in those]) for blob, those in needed.items()}
+        for blob, answer in ask("fetching", "layers", questions, self._progress).items():
+            for wanted in needed[blob] if isinstance(answer, StoreError) else ():
                 self.errors.setdefault(wanted, str(answer))
 
-    def _bring(self, name: RemoteName, digest: Digest, size: int) -> None:
-        self._registries.blob(name, digest, size).close()
+    def _bring(self, digest: Digest, size: int, names: Sequence[RemoteName]) -> None:
+        """Bring a blob into the cache, from the first of several repositories that has it; the error is that of the first.
+
+        Of a registry that has something else, or does not answer, no other repository is asked: it would be the same there.
+        """
+        errors: list[StoreError] = []
+        useless: set[str] = set()
+        for name in names:
+            repository = f"{name.registry}/{name.repository}"
+            if useless & {name.registry, repository}:
+                continue
+            try:
+                self._registries.blob(name, digest, size).close()
+            except StoreError as error:
+                errors.append(error)
+                useless.add(repository if isinstance(error, AbsentError) else name.registry)
+            else:
+                return
+        raise errors[0]
 
     def _take(self, wanted: Wanted, image: SourceImage) -> None:
         try:

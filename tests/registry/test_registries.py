@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,15 @@ def test_an_unchanged_image_costs_one_request(registry: Registry, tmp_path: Path
         with Proxy(registry.address) as proxy, registries_of(proxy.address, cache=Cache(tmp_path / "cache")) as registries:
             registries.document(named(proxy.address), registries.digest(named(proxy.address)))
         assert [(seen.method, seen.path.rpartition("/")[2]) for seen in proxy.seen] == wanted
+
+
+def test_of_several_threads_one_asks_for_a_document(registry: Registry) -> None:
+    slow = Fault("GET .*/manifests/", drip=0.0005, times=None)
+    with Proxy(registry.address, slow) as proxy, registries_of(proxy.address) as registries, ThreadPoolExecutor(4) as threads:
+        name = named(proxy.address)
+        wanted = registries.digest(name)
+        found = [*threads.map(lambda _: registries.document(name, wanted).data, range(4))]
+        assert len({*found}) == len(proxy.asked("GET")) == 1
 
 
 def test_all_kinds_are_asked_for(registry: Registry) -> None:

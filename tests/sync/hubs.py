@@ -16,6 +16,7 @@ from cstore.sync.rounds import Rounds
 from tests.images import Image, directory, file, tar, whiteout, write_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from cstore.publish.hub import Hub
@@ -45,7 +46,7 @@ class Hubbed:
     """How many days have gone by."""
     _layouts: int = field(default=0, init=False)
 
-    def push(self, repository: str, images: dict[str, Image]) -> None:
+    def push(self, repository: str, images: Mapping[str, Image | Sequence[Image]]) -> None:
         """Put images into the registry, by tag."""
         self._layouts += 1
         layout = self.place / f"layout-{self._layouts}"

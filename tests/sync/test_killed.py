@@ -231,14 +231,17 @@ def tried(ground: Ground, moments: int) -> list[str]:
 
 
 def test_in_a_directory(in_a_directory: Ground) -> None:
+    """Spec Z11."""
     assert tried(in_a_directory, 6) == []
 
 
 def test_in_a_directory_while_what_is_retired_goes(in_a_directory_later: Ground) -> None:
+    """Spec Z11."""
     assert tried(in_a_directory_later, 3) == []
 
 
 def test_in_a_repository(in_a_repository: Ground) -> None:
+    """Spec Z11."""
     assert tried(in_a_repository, 4) == []
 
 

@@ -126,6 +126,7 @@ class Proxy(Serving):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _PATIENCE
+    disable_nagle_algorithm = True
 
     @property
     def _proxy(self) -> Proxy:
