@@ -87,7 +87,8 @@ class Cache:
     def open(self, digest: Digest, size: int | None = None) -> IO[bytes] | None:
         """Return a file that has just this content, at its beginning; None where there is none.
 
-        A file of another size or digest is removed. The digest is looked at once in each process.
+        A file of another digest is removed, a right one stays, whatever size it is said to have; the digest is looked at once in each
+        process.
 
         Args:
             digest: of the content.
@@ -99,11 +100,13 @@ class Cache:
         except OSError:
             return None
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or size not in (None, status.st_size) or not self._is_right(file, digest):
+        is_right = stat.S_ISREG(status.st_mode) and self._is_right(file, digest)
+        if not is_right or size not in (None, status.st_size):
             file.close()
-            self._seen.discard(digest)
-            with suppress(OSError):
-                path.unlink()
+            if not is_right:
+                self._seen.discard(digest)
+                with suppress(OSError):
+                    path.unlink()
             return None
         with suppress(OSError):
             os.utime(file.fileno())

@@ -94,6 +94,17 @@ def test_a_file_that_is_wrong_is_fetched_anew(tmp_path: Path, wrong: bytes) -> N
     assert place.read_bytes() == DATA
 
 
+def test_a_right_file_stays_though_a_manifest_lies_of_its_size(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    put(cache, DATA)
+    assert cache.open(DIGEST, len(DATA) + 1) is None
+    with pytest.raises(ContentError), cache.fetched(DIGEST, len(DATA) + 1, "x", giving(DATA, [])):
+        pass
+    found = cache.open(DIGEST, len(DATA))
+    assert found is not None
+    found.close()
+
+
 @pytest.mark.parametrize("plant", ["symlink", "fifo", "directory"])
 def test_what_is_no_file_is_not_read(tmp_path: Path, plant: str) -> None:
     put(Cache(tmp_path / "cache"), DATA)

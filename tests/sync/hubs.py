@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -13,6 +12,7 @@ from cstore.model.platform import Platform
 from cstore.publish.hub import DirectoryHub
 from cstore.sync.round import Terms
 from cstore.sync.rounds import Rounds
+from cstore.sync.status import status_document
 from tests.images import Image, directory, file, tar, whiteout, write_layout
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Hubbed:
             self.asked,
             terms,
             now=lambda: NOW + dt.timedelta(days=self.days),
-            tell=lambda report: json.dumps({"images": {image.name: image.outcome.value for image in report.images}}).encode(),
+            tell=status_document,
         )
 
     def run(self, *wishlists: Path, **options: Any) -> RoundReport:  # noqa: ANN401 - of rounds

@@ -65,6 +65,7 @@ class Registry:
         certificate: a file with a certificate, beside it `.key` in place of its ending: then it speaks TLS.
         schema_1: whether it takes manifests of schema 1.
         notified: a URL that it tells of what happens, and the header Authorization that it shows there.
+        storage: that of another registry, with all that is in it.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
@@ -76,9 +77,10 @@ class Registry:
         certificate: Path | None = None,
         schema_1: bool = False,
         notified: tuple[str, str] | None = None,
+        storage: Path | None = None,
     ) -> None:
         place.mkdir()
-        self.storage = place / "storage"
+        self.storage = storage or place / "storage"
         self._place = place
         self._users = dict(users or {})
         self._tokens = tokens
