@@ -232,17 +232,17 @@ def tried(ground: Ground, moments: int) -> list[str]:
 
 def test_in_a_directory(in_a_directory: Ground) -> None:
     """Spec Z11."""
-    assert tried(in_a_directory, 6) == []
+    assert tried(in_a_directory, 4) == []
 
 
 def test_in_a_directory_while_what_is_retired_goes(in_a_directory_later: Ground) -> None:
     """Spec Z11."""
-    assert tried(in_a_directory_later, 3) == []
+    assert tried(in_a_directory_later, 2) == []
 
 
 def test_in_a_repository(in_a_repository: Ground) -> None:
     """Spec Z11."""
-    assert tried(in_a_repository, 4) == []
+    assert tried(in_a_repository, 3) == []
 
 
 def killed_at(hub: Hubbed, wishes: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from tools.crashes.judge import State, differences, held_locks, seen_by_podman, 
 from tools.crashes.run import import_all, run
 from tools.crashes.trial import PUBLISHERS, Disturbed, Trial
 
-EVERY = int(os.environ.get("CRASH_EVERY", "80"))
+EVERY = int(os.environ.get("CRASH_EVERY", "120"))
 """Each how-manieth case is tried."""
 
 ROOT = Path(__file__).parents[2]
