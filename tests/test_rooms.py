@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ MODULES = sorted(str(path.relative_to(CODE).with_suffix("")) for path in CODE.rg
 EACH = pytest.mark.parametrize("module", MODULES)
 
 
+@cache
 def parsed(module: str) -> ast.Module:
     return ast.parse((CODE / f"{module}.py").read_text())
 
@@ -105,11 +107,11 @@ def imported(module: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def attributes(module: str) -> Iterator[tuple[str, str, int]]:
-    """Yield each `NAME.ATTRIBUTE`, the name empty where it is an expression, with its line."""
-    for node in ast.walk(parsed(module)):
-        if isinstance(node, ast.Attribute):
-            yield (node.value.id if isinstance(node.value, ast.Name) else "", node.attr, node.lineno)
+@cache
+def attributes(module: str) -> list[tuple[str, str, int]]:
+    """Return each `NAME.ATTRIBUTE`, the name empty where it is an expression, with its line."""
+    found = [node for node in ast.walk(parsed(module)) if isinstance(node, ast.Attribute)]
+    return [(node.value.id if isinstance(node.value, ast.Name) else "", node.attr, node.lineno) for node in found]
 
 
 def room(module: str) -> str:
