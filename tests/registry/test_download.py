@@ -7,6 +7,7 @@ import pytest
 
 from cstore.errors import ContentError, SourceError, StoreError
 from cstore.model.digest import Digest
+from cstore.registry.client import AbsentError
 from cstore.registry.patience import Patience
 from tools.registries.proxy import Fault, Proxy
 from tools.registries.server import registries_of
@@ -95,7 +96,7 @@ def test_progress_counts_as_a_success(registry: Registry) -> None:
             id="no end of cuts at the same place",
         ),
         pytest.param(
-            Fault(BLOB, status=404, times=None), SourceError, "expected a blob from HOST, found status 404 (Not Found)", id="not there"
+            Fault(BLOB, status=404, times=None), AbsentError, "expected a blob from HOST, found status 404 (Not Found)", id="not there"
         ),
         pytest.param(Fault(BLOB, resize=1, times=None), ContentError, "expected 3200000 bytes, found 3200001", id="longer"),
         pytest.param(Fault(BLOB, resize=-1, times=None), ContentError, "expected 3200000 bytes, found 3199999", id="shorter"),
