@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.compat.mounts import read_only
 from tests.compat.podman import Podman
 from tests.compat.programs import require
-from tests.sync.hubs import hubbed
+from tests.sync.hubs import hubbed, image
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
@@ -34,3 +34,18 @@ def test_an_image_is_the_same_for_podman_and_in_its_flat_tree(tmp_path: Path, im
             assert len(shown.splitlines()) > 1
             assert told.splitlines() == shown.splitlines()
             assert podman.own_layers() == []
+
+
+def test_podman_finds_images_for_other_platforms_in_their_own_stores(tmp_path: Path) -> None:
+    """Spec H1."""
+    require("docker-registry", "podman")
+    images = {store: image(number, store) for number, store in enumerate(("amd64", "arm64"))}
+    with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
+        hub = hubbed(tmp_path, registry, asked)
+        hub.push("team/app", {"1": [*images.values()]})
+        name = f"{registry.address}/team/app:1"
+        assert hub.run(hub.wish(f"{{image: '{name}', platforms: [linux/amd64, linux/arm64]}}")).is_complete
+    for store, architecture in {"podmanStore": "amd64", "podmanStore.arm64": "arm64"}.items():
+        with read_only(hub.hub.root, tmp_path / store) as mounted, Podman(mounted / store) as podman:
+            found = podman.inspect(name)
+            assert (found["Id"], found["Architecture"]) == (images[architecture].id, architecture)

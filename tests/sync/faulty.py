@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from tools.registries.server import Registry
 
 
+OTHER = "other.example.org"
+
+
 def through(proxy: Proxy, registry: Registry, **options: Any) -> Registries:  # noqa: ANN401 - those of Registries
-    """Return Registries that ask a proxy in the place of a registry; they try everything three times."""
-    rule = Rule(prefix=registry.address, location=proxy.address, is_insecure=True)
-    return registries_of(**{"configuration": Configuration((rule,)), "patience": Patience(tries=3), **options})
+    """Return Registries that ask a proxy in the place of a registry, and of another one; they try everything three times."""
+    rules = (Rule(prefix=prefix, location=proxy.address, is_insecure=True) for prefix in (registry.address, OTHER))
+    return registries_of(**{"configuration": Configuration(tuple(rules)), "patience": Patience(tries=3), **options})
 
 
 def outcomes(report: RoundReport) -> dict[str, str]:

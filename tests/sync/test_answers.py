@@ -13,7 +13,7 @@ from cstore.publish.hub import DirectoryHub
 from cstore.registry.credentials import Credentials, Login
 from cstore.registry.patience import Patience
 from tests.images import DOCKER, descriptor, digest_of, json_of
-from tests.sync.faulty import outcomes, through
+from tests.sync.faulty import OTHER, outcomes, through
 from tests.sync.hubs import Hubbed, hubbed, image
 from tests.sync.judging import Seen, broken, content
 from tools.registries.proxy import Fault, Proxy
@@ -204,3 +204,23 @@ def test_blobs_that_are_elsewhere(
     assert len(other.seen) == len(proxy.asked("GET .*/blobs/")) == 5
     assert ["Authorization" in seen.headers for seen in other.seen] == [False] * 5
     assert all("Authorization" in seen.headers for seen in proxy.asked("/blobs/"))
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "outcome", "asked"),
+    [
+        pytest.param(None, {"status": 404}, "added", 2, id="lacking"),
+        pytest.param(None, {"status": 500}, "failed", 3, id="failing"),
+        pytest.param(OTHER, {"status": 500}, "added", 4, id="failing, and wished from another registry"),
+        pytest.param(OTHER, {"flip": True}, "added", 2, id="wrong, and wished from another registry"),
+    ],
+)
+def test_a_layer_that_one_repository_lacks_comes_from_another(
+    ground: Ground, host: str | None, kind: dict[str, Any], outcome: str, asked: int
+) -> None:
+    """Spec Z3: in the same registry only where the first one says that it has none."""
+    hub, base = ground.follows, THIRD.manifest["layers"][0]["digest"]
+    wishes = hub.wish("team/app:1", f"{{image: '{host or hub.registry.address}/team/bad:1'}}", name="shared.yaml")
+    report, _, proxy = ground.round(Fault(f"GET .*/team/app/blobs/{base}", times=None, **kind), wishes=wishes)
+    assert outcomes(report) == {"team/app:1": outcome, "team/bad:1": outcome}
+    assert len(proxy.asked(f"/blobs/{base}")) == asked

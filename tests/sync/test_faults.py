@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import define, evolve, field
 
-from cstore.publish.hub import DirectoryHub
+from cstore.publish.cvmfs import CvmfsPlace
+from cstore.publish.hub import CvmfsHub, DirectoryHub
 from cstore.registry.cache import Cache
-from cstore.registry.configuration import Configuration
-from cstore.registry.rule import Rule
 from tests.images import Image, digest_of
+from tests.publish.cvmfs import publishing_machine
 from tests.publish.stores import copy
 from tests.sync.faulty import outcomes, through
 from tests.sync.hubs import Hubbed, hubbed, image
@@ -75,9 +75,13 @@ class Ground:
         self._number += 1
         root = self.follows.place / f"{self.before.name}-{self._number}"
         copy(self.before, root)
-        self.proxy.faults[:] = [PAGED]
-        shutil.rmtree(self.follows.place / "cache/blobs", ignore_errors=True)
+        self.spoil()
         return evolve(self.follows, hub=DirectoryHub(root))
+
+    def spoil(self, request: str = "", **kind: Any) -> None:  # noqa: ANN401 - of Fault
+        """Have one request fail as often as it is sent, and the cache empty."""
+        self.proxy.faults[:] = [Fault(f"^{re.escape(request)}$", times=None, **kind), PAGED]
+        shutil.rmtree(self.follows.place / "cache/blobs", ignore_errors=True)
 
     def requests(self) -> list[str]:
         """Return the requests of an undisturbed round, in order."""
@@ -104,7 +108,7 @@ class Ground:
         """Return what is wrong with a round in which a request fails as often as it is sent, and with the next one."""
         failing = self.failing(request)
         expected, hub = self.expected(failing), self.hub()
-        self.proxy.faults.insert(0, Fault(f"^{re.escape(request)}$", times=None, **kind))
+        self.spoil(request, **kind)
         report = hub.run(self.wishes, prune=True)
         found = [f"{path} is not as without these names" for path in differing(hub, expected)]
         told = outcomes(report)
@@ -181,26 +185,26 @@ def test_when_tags_have_moved(ground: Ground) -> None:
     assert later.tried({"status": 404}, {"drop": True}, {"status": 503}) == []
 
 
-@pytest.mark.parametrize(
-    ("host", "kind", "outcome", "asked"),
-    [
-        (None, {"status": 404}, "added", 2),
-        (None, {"status": 500}, "failed", 3),
-        ("other.example.org", {"status": 500}, "added", 4),
-        ("other.example.org", {"flip": True}, "added", 2),
-    ],
-)
-def test_a_layer_that_one_repository_lacks_comes_from_another(
-    ground: Ground, host: str | None, kind: dict[str, Any], outcome: str, asked: int
-) -> None:
-    """Spec Z3: in the same registry only where the first one says that it has none."""
-    hub, proxy = ground.follows, ground.proxy
-    hub.push("team/more", {"4": image(4)})
-    base = image(4).manifest["layers"][0]["digest"]
-    proxy.faults.insert(0, Fault(f"GET .*/team/app/blobs/{base}", times=None, **kind))
-    rules = (Rule(prefix=prefix, location=proxy.address, is_insecure=True) for prefix in (hub.registry.address, "other.example.org"))
-    with through(proxy, hub.registry, configuration=Configuration(tuple(rules))) as registries:
-        del proxy.seen[:]
-        wishes = hub.wish("team/app:1", f"{{image: '{host or hub.registry.address}/team/more:4'}}")
-        assert outcomes(evolve(hub, asked=registries).run(wishes)) == {"team/app:1": outcome, "team/more:4": outcome}
-    assert len(proxy.asked(f"/blobs/{base}")) == asked
+def test_in_a_repository(tmp_path: Path, ground: Ground) -> None:
+    """Spec Z11: a round in which all that is new fails makes no revision, and others one in which nothing of it is."""
+    with publishing_machine(tmp_path / "site") as publisher:
+        hub = evolve(ground.follows, hub=CvmfsHub(CvmfsPlace(repository=publisher.repository, path="")))
+        wishes = hub.wish("team/app:*")
+        assert hub.run(wishes).is_complete
+        before, revision = all_of(publisher.newest), publisher.revision
+        hub.push("team/app", {"1": image(11)})
+        moved = [*sorted(needed(hub.registry, NAMES[0]) - ground.needed[NAMES[0]]), "HEAD /v2/team/app/manifests/1"]
+        assert len(moved) == 4
+        for request in moved:
+            ground.spoil(request, status=500)
+            assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "failed", "team/app:2": "unchanged"}
+        assert (publisher.revision, all_of(publisher.newest)) == (revision, before)
+        hub.push("team/app", {"3": image(3)})
+        assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "failed", "team/app:2": "unchanged", "team/app:3": "added"}
+        seen = Seen.of(publisher.newest)
+        assert broken(publisher.newest, [seen]) == []
+        assert (publisher.newest / f"{hub.registry.address}/team/app:1/data/1").exists()
+        ground.spoil()
+        assert outcomes(hub.run(wishes, prune=True))["team/app:1"] == "updated"
+        assert (publisher.newest / f"{hub.registry.address}/team/app:1/data/11").exists()
+        assert (publisher.revision, publisher.check()) == (revision + 2, "")
