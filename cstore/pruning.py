@@ -30,7 +30,7 @@ def unreferenced(lineage: Lineage, images: Iterable[ImageRecord | Summary]) -> d
     return lineage.unneeded(top for image in images for top in image.tops)
 
 
-def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
+def plan_prune(store: Store, grace: dt.timedelta, today: dt.date, held: Collection[LayerID] = ()) -> Delta:
     """Return the delta that removes the layers which were retired at least `grace` ago, and all that was theirs.
 
     A layer that nobody needs and that was never noted as retired is noted as of today. One on which another layer still builds
@@ -41,13 +41,14 @@ def plan_prune(store: Store, grace: dt.timedelta, today: dt.date) -> Delta:
         store: what is there.
         grace: how long readers may still build on a retired layer, in whole days.
         today: the day to count from.
+        held: layers that stay retired, since something beside the store needs them.
 
     Raises:
         FormatError: a record is malformed, or a layer to remove has no link.
         StoreError: the store is a view, or one of its views is damaged.
     """
     refuse_view(store)
-    outdated = _outdated(store, grace, today)
+    outdated = _outdated(store, grace, today, held=held)
     steps: list[Step] = []
     gone: list[str] = []
     for name in store.about.all_views:
@@ -77,7 +78,9 @@ class _Outdated:
     """Those of the others that are retired, each with the day since when."""
 
 
-def _outdated(store: Store, grace: dt.timedelta, today: dt.date, also: Collection[LayerID] = ()) -> _Outdated:
+def _outdated(
+    store: Store, grace: dt.timedelta, today: dt.date, also: Collection[LayerID] = (), held: Collection[LayerID] = ()
+) -> _Outdated:
     """Return which layers are to go.
 
     Args:
@@ -85,13 +88,14 @@ def _outdated(store: Store, grace: dt.timedelta, today: dt.date, also: Collectio
         grace: how long readers may still build on a retired layer, in whole days.
         today: the day to count from.
         also: layers that nobody needs and that go in any case, with all that build on them.
+        held: layers that stay in any case, with all that they build on.
     """
     lineage = store.lineage()
     unused = unreferenced(lineage, store.all_images())
     since = {layer: store.about.retired.get(layer, today) for layer in unused}
     kept: set[LayerID] = set()
     for layer in unused:
-        if today - since[layer] < grace and layer not in also:
+        if (today - since[layer] < grace and layer not in also) or layer in held:
             _keep_chain(layer, unused, kept)
     doomed = _children_first({layer: parent for layer, parent in unused.items() if layer not in kept})
     return _Outdated(doomed, lineage.parents.keys() - doomed, {layer: since[layer] for layer in unused if layer in kept})

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from cstore.delta import PutTree
 from cstore.errors import ContentError
-from cstore.hub.layout import cover_at
+from cstore.hub.layout import COVER, cover_at
 from cstore.hub.parts import stored_part
 from cstore.layer.entry import whiteout
 from cstore.mend.laid import LaidTree, measure
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.source.fetch import FetchedLayer
     from cstore.store import Store
 
-__all__ = ["Chained", "cover", "fetched_chained", "is_opaque", "laid", "stored_chained"]
+__all__ = ["Chained", "Shown", "cover", "covers", "fetched_chained", "hides", "is_opaque", "laid", "stored_chained"]
 
 _DIGITS = 12
 
@@ -45,6 +45,16 @@ class Chained:
     holes: int = 0
     special: int = 0
     """How many entries are whiteouts, devices and fifos."""
+
+
+@frozen
+class Shown:
+    """The tree of a layer that hides all that is to be hidden in each of its chains."""
+
+    path: str
+    """Where it is in the hub."""
+    cover: PutTree | None = None
+    """What puts it; None where it is that of one chain."""
 
 
 @frozen
@@ -97,6 +107,15 @@ def stored_chained(store: Store, layer: LayerID) -> Chained:
     return Chained(tree=tree, hidden=hidden, entries=measures.entries, size=measures.size, special=measures.special)
 
 
+def hides(root: Path, place: str, chained: Iterable[Chained]) -> bool:
+    """Whether the tree at a place hides all that is to be hidden in each of these chains."""
+    try:
+        there = {entry.path for entry, _ in laid(root, place).walk()}
+    except ContentError:
+        return False
+    return all(chain.hidden <= there for chain in chained)
+
+
 def laid(root: Path, place: str) -> LaidTree:
     """Return the tree that lies at a place below a store or hub; symlinks lead to it only within the repository.
 
@@ -112,20 +131,26 @@ def laid(root: Path, place: str) -> LaidTree:
     return LaidTree(at=str(root / place), open=opened)
 
 
-def cover(digest: Digest, chained: Iterable[Chained]) -> PutTree | None:
+def covers(path: str, diff: Digest) -> bool:
+    """Whether a path is that of a tree which covers chains with a diff."""
+    return path.rpartition("/")[2].startswith(f"{COVER}{diff.hex[:_DIGITS]}")
+
+
+def cover(digest: Digest, diff: Digest, chained: Iterable[Chained]) -> PutTree | None:
     """Return the step that puts one tree for all chains; None where the first one's hides all that is to be hidden.
 
     Args:
         digest: of the layer's blob.
+        diff: its diff ID; several blobs may have the same.
         chained: the layer in each of its chains, the one whose tree is taken first.
     """
     first, *others = chained
     more = tuple(sorted({path for other in others for path in other.hidden} - _all_hidden(first)))
     if not more:
         return None
-    name = hashlib.sha256(b"\0".join(sorted(first.hidden | {*more}))).hexdigest()[:_DIGITS]
+    hidden = hashlib.sha256(b"\0".join(sorted(first.hidden | {*more}))).hexdigest()
     return PutTree(
-        path=cover_at(digest, name),
+        path=cover_at(digest, diff.hex[:_DIGITS] + hidden[:_DIGITS]),
         tree=_Cover(first.tree, more),
         inside="",
         files={},

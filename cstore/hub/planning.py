@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from cstore.delta import Step
+    from cstore.hub.covering import Shown
+    from cstore.hub.departing import Departing
     from cstore.hub.layout import HubLayout
     from cstore.hub.reading import HubReading
     from cstore.model.chain import ImageID
     from cstore.model.digest import Digest
     from cstore.model.remote import RemoteName
 
-__all__ = ["HubChange", "Offered", "plan_hub"]
+__all__ = ["Beside", "HubChange", "Offered", "plan_hub"]
 
 
 @frozen(kw_only=True)
@@ -53,14 +55,14 @@ class HubChange:
     """What makes the flat trees that may be lacking, given their path."""
     trees: Mapping[Digest, Callable[[str], PutTree]] = field(factory=dict)
     """The same for layers that have no tree in a store."""
-    covers: Mapping[Digest, PutTree] = field(factory=dict)
-    """Trees of layers that cover several chains, since that of no single one does (spec H9)."""
+    shown: Mapping[Digest, Shown] = field(factory=dict)
+    """The trees of layers that stand in several chains and hide different things there (spec H9)."""
     unsound: Collection[Digest] = ()
     """Layers with a tree of their own that the snapshotter would misread."""
     unsound_flats: Collection[ImageID] = ()
     """Images with a flat tree that is to be made anew."""
-    doomed: Mapping[Digest, str] = field(factory=dict)
-    """Layers whose trees in a store are removed, by the digest of their blob, with their path there."""
+    departing: Departing | None = None
+    """Layers that leave the stores; None where none does."""
     day: dt.date
     """Of today."""
     grace: dt.timedelta
@@ -71,8 +73,22 @@ class HubChange:
     """What is told beside the store, if anything changes."""
 
 
-def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> Delta:
-    """Return the smallest delta after which all is offered; an empty one if it is already.
+@frozen
+class Beside:
+    """What changes beside the stores of a hub."""
+
+    before: Delta
+    """What is done before the stores change, as what leads to trees that go there."""
+    after: Delta
+    """What is done after it."""
+
+    def around(self, stores: Delta) -> Delta:
+        """Return the whole delta of a hub, with what changes in its stores."""
+        return Delta((*self.before, *stores, *self.after))
+
+
+def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> Beside:
+    """Return the smallest change after which all is offered; an empty one if it is already.
 
     Names move at once. A flat tree to which no name leads any more is retired as of today, and removed when the grace is over.
 
@@ -86,7 +102,7 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> D
     """
     plan = _Plan(reading, change)
     coming = [*plan.trees(), *plan.layer_links(), *plan.names(), *plan.documents()]
-    leaving = [*plan.removed_names(), *plan.unsound(), *plan.doomed_layers()]
+    leaving = [*plan.relinked, *plan.removed_names(), *plan.unsound(), *(Remove(path=path) for path in plan.unused)]
     retired, outdated = plan.retired()
     leaving += [Remove(path=path) for path in outdated]
     about = reading.about()
@@ -94,7 +110,7 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> D
         coming.append(file_of(ABOUT, about.with_retired(retired).to_bytes()))
     if change.status is not None and (coming or leaving or also):
         coming.append(file_of(STATUS, change.status))
-    return Delta((*leaving, *plan.catalogs(coming), *coming))
+    return Beside(Delta(tuple(leaving)), Delta((*plan.catalogs(coming), *coming)))
 
 
 class _Plan:
@@ -103,10 +119,16 @@ class _Plan:
     def __init__(self, reading: HubReading, change: HubChange) -> None:
         self._reading = reading
         self._change = change
+        departing = change.departing
+        self.relinked: list[Step] = [*departing.relinked()] if departing is not None else []
+        """What makes symlinks to trees that go lead to others."""
+        self.unused: list[str] = [*map(layer_at, departing.unused())] if departing is not None else []
+        """The directories of layers that are in no store any more."""
 
     def trees(self) -> Iterator[Step]:
         """Yield the flat trees that are lacking, and those of layers that are in no store."""
-        made: set[str] = set()
+        # What a store gets in the same round is found there.
+        made = {layer_at(digest) for offered in self._offering(Offer.LAYERS) for digest, tree in offered.layers if tree}
         for offered in self._change.offered:
             path = flat_at(offered.image)
             if Offer.FLAT in offered.offers and path not in made and not self._has_flat(offered.image):
@@ -118,7 +140,11 @@ class _Plan:
                     made.add(path)
                     yield self._change.trees[digest](path)
 
-        yield from (cover for cover in self._change.covers.values() if self._reading.found(cover.path) == "nothing")
+        covers = (shown.cover for shown in self._change.shown.values())
+        yield from (cover for cover in covers if cover is not None and self._reading.found(cover.path) == "nothing")
+
+    def _offering(self, offer: Offer) -> Iterator[Offered]:
+        return (offered for offered in self._change.offered if offer in offered.offers)
 
     def _has_flat(self, image: ImageID) -> bool:
         return image not in self._change.unsound_flats and self._reading.found(flat_at(image)) == "a directory"
@@ -126,17 +152,15 @@ class _Plan:
     def layer_links(self) -> Iterator[Step]:
         """Yield the symlinks by which the snapshotter finds layers of a store, or those that cover several chains."""
         made: set[str] = set()
-        for digest, cover in self._change.covers.items():
+        for digest, shown in self._change.shown.items():
             path = layerfs_at(digest)
             made.add(path)
-            if self._reading.target(path) != target_from(path, cover.path):
-                yield PutSymlink(path=path, target=target_from(path, cover.path))
+            if self._reading.target(path) != target_from(path, shown.path):
+                yield PutSymlink(path=path, target=target_from(path, shown.path))
         for offered in self._change.offered:
             for digest, tree in offered.layers if Offer.LAYERS in offered.offers else ():
                 path = layerfs_at(digest)
-                # A tree of its own, on which layers of an adopted store may stand, stays whatever becomes of one in a store.
-                is_bad = digest in self._change.unsound or self._leads_to_doomed(digest)
-                if tree and path not in made and (is_bad or not self._reading.has_layer(digest)):
+                if tree and path not in made and (digest in self._change.unsound or not self._reading.has_layer(digest)):
                     made.add(path)
                     yield PutSymlink(path=path, target=target_from(path, tree))
 
@@ -183,17 +207,6 @@ class _Plan:
             yield from (Remove(path=flat_at(image)) for image in self._change.unsound_flats)
             yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
 
-    def doomed_layers(self) -> Iterator[Step]:
-        """Yield the removals of symlinks that lead to trees which go, unless they are to lead to others."""
-        kept = {digest for offered in self._change.offered if Offer.LAYERS in offered.offers for digest, tree in offered.layers if tree}
-        for digest in self._change.doomed:
-            if digest not in kept and self._leads_to_doomed(digest):
-                yield Remove(path=layer_at(digest))
-
-    def _leads_to_doomed(self, digest: Digest) -> bool:
-        tree, path = self._change.doomed.get(digest), layerfs_at(digest)
-        return tree is not None and self._reading.target(path) == target_from(path, tree)
-
     def retired(self) -> tuple[dict[str, dt.date], list[str]]:
         """Return the flat trees that are retired afterwards, and those that are to go."""
         leading = self._reading.names()
@@ -203,6 +216,8 @@ class _Plan:
         before = self._reading.about().retired
         unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
         unused |= {*self._former_covers(), *(path for path in before if COVER in path and self._reading.found(path) == "a directory")}
+        unused -= {shown.path for shown in self._change.shown.values()} | {step.path for step in self.relinked}
+        unused = {path for path in unused if not path.startswith(tuple(f"{gone}/" for gone in self.unused))}
         for store in self._reading.other_stores():
             unused -= led_to(self._reading.root, store)
         since = {path: before.get(path, self._change.day) for path in sorted(unused)}
@@ -211,10 +226,12 @@ class _Plan:
 
     def _former_covers(self) -> Iterator[str]:
         """Yield the trees that covered several chains before others do."""
-        for digest, cover in self._change.covers.items():
-            former = self._reading.target(layerfs_at(digest)) or ""
-            if COVER in former and not former.endswith(cover.path):
-                yield f"{layer_at(digest)}/{former.rpartition('/')[2]}"
+        leading = {layerfs_at(digest): target_from(layerfs_at(digest), shown.path) for digest, shown in self._change.shown.items()}
+        leading.update({step.path: step.target for step in self.relinked if isinstance(step, PutSymlink)})
+        for path, target in leading.items():
+            former = self._reading.target(path) or ""
+            if COVER in former and former != target:
+                yield f"{path.rpartition('/')[0]}/{former.rpartition('/')[2]}"
 
     def catalogs(self, coming: Sequence[Step]) -> Iterator[Step]:
         if self._change.has_catalogs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -11,7 +12,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
-from cstore.hub.layout import ABOUT, FLAT, INDEX, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
+from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
@@ -30,6 +31,7 @@ __all__ = ["Description", "HubReading", "is_name"]
 _LARGEST_ABOUT = 64 << 20
 _DEEPEST = 24
 """Directories of a name, of which a registry allows 255 characters."""
+_DIGEST = re.compile(r"sha\d{3}:([0-9a-f]{64,128})")
 _REGISTRY = re.compile(r"localhost|[^.].*[.:].*")
 """Whatever else stands before the first slash of a name is none (spec U3)."""
 _FLAT = re.compile(rf"{re.escape(FLAT)}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
@@ -116,11 +118,21 @@ class HubReading:
         with room(self.root, layerfs_at(digest)) as here:
             return here is not None
 
+    def layer_links(self) -> Iterator[tuple[Digest, str]]:
+        """Yield the layers whose tree is a symlink, by the digests of their blobs, each with the path in the hub to which that leads."""
+        with room(self.root, "") as top:
+            for name, here in _trees(top, LAYERS) if top is not None else ():
+                digest = _blob(name)
+                with here.opened(name) as layer:
+                    target = layer.target(LAYERFS) if layer is not None else None
+                if digest is not None and target is not None:
+                    yield digest, posixpath.normpath(posixpath.join(posixpath.dirname(layerfs_at(digest)), target))
+
     def flats(self) -> list[ImageID]:
         """Return the images of which there is a flat tree."""
         with room(self.root, "") as top:
             found = _trees(top, FLAT) if top is not None else ()
-            return [ImageID(name) for name in found if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
+            return [ImageID(name) for name, _ in found if _FLAT.fullmatch(f"{FLAT}/{name[:2]}/{name}")]
 
     def names(self) -> dict[str, ImageID]:
         """Return the paths of all public names that lead to a flat tree, each with its image."""
@@ -140,6 +152,20 @@ class HubReading:
             places = _directories(top, METADATA) if top is not None else ()
             found = [path.removeprefix(f"{METADATA}/") for path, here in places if here.found(MANIFEST) == "a file"]
         return [path for path in found if is_name(path)]
+
+    def named_blobs(self) -> frozenset[str] | None:
+        """Return the digests, in hexadecimal, that manifests of metadata name, whoever wrote them; None where one cannot be read."""
+        named: set[str] = set()
+        with room(self.root, METADATA) as top:
+            for path, here in _directories(top, METADATA) if top is not None else ():
+                try:
+                    data = _content(here, MANIFEST)
+                    if data is not None:
+                        decode(data, f"{path}/{MANIFEST}")
+                except (UnreadableError, FormatError):
+                    return None
+                named.update(_DIGEST.findall((data or b"").decode()))
+        return frozenset(named)
 
     def stores(self) -> list[str]:
         """Return the paths of the podman stores that cstore has made, of all platforms."""
@@ -186,12 +212,22 @@ def _flat_image(path: str, target: str) -> ImageID | None:
     return parse_image_id(found[2]) if found else None
 
 
-def _trees(top: Directory, first: str) -> Iterator[str]:
+def _blob(name: str) -> Digest | None:
+    """Return the digest of a blob by the name of its directory, which does not tell the algorithm; None where it is none."""
+    found = (f"{algorithm}:{name}" for algorithm in ("sha256", "sha384", "sha512"))
+    for text in found:
+        with suppress(FormatError):
+            return Digest.parse(text)
+    return None
+
+
+def _trees(top: Directory, first: str) -> Iterator[tuple[str, Directory]]:
+    """Yield the directories in shards, each with its shard, which is open until the next is asked for."""
     with top.along(first) as rooms:
         for shard, is_directory in rooms.entries().items() if rooms is not None else ():
             with top.along(f"{first}/{shard}") as here:
                 if is_directory and here is not None:
-                    yield from (name for name, is_tree in here.entries().items() if is_tree)
+                    yield from ((name, here) for name, is_tree in here.entries().items() if is_tree)
 
 
 def _directories(top: Directory, path: str) -> Iterator[tuple[str, Directory]]:

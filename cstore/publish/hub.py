@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve, frozen
 
+from cstore.delta import Delta, Remove
 from cstore.errors import StoreError
 from cstore.location import SCHEME, place_of
 from cstore.progress import Progress, silent
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from cstore.delta import Delta
+    from cstore.delta import Step
     from cstore.publish.cvmfs import CvmfsPlace
     from cstore.publish.repository import Site
 
@@ -74,8 +75,8 @@ class Hub(Protocol):
     def publish(self, plan: Callable[[], Delta], stores: Sequence[str]) -> Published:
         """Carry out what `plan` returns.
 
-        In CernVM-FS that is one revision (spec H8). In a directory what leaves the hub goes first, then each store changes as a whole,
-        and what comes beside them is last, so that readers find everything that is named at any time.
+        In CernVM-FS that is one revision (spec H8). In a directory what comes before the steps of stores is carried out first, then each
+        store changes as a whole, and what comes beside them is last, so that readers find everything that is named at any time.
 
         Args:
             plan: reads the hub and plans; it is called again whenever the hub may have changed since.
@@ -148,9 +149,14 @@ class DirectoryHub:
         return [self.root, *(self.root / store for store in stores)]
 
     def _parts(self, delta: Delta, stores: Sequence[str]) -> list[tuple[Path, Delta]]:
-        beside = delta.part_outside(stores)
+        """Return what is carried out one after the other.
+
+        What is beside the stores comes last, but for that which a removal or a step in a store follows.
+        """
+        last = max((number for number, step in enumerate(delta, 1) if isinstance(step, Remove) or _is_in(stores, step)), default=0)
+        before, after = (Delta(steps).part_outside(stores) for steps in (delta.steps[:last], delta.steps[last:]))
         inside = [(self.root / store, delta.part_in(store)) for store in stores]
-        return [(self.root, beside.removals), *inside, (self.root, beside.puts)]
+        return [(self.root, before), *inside, (self.root, after)]
 
 
 @frozen
@@ -202,6 +208,10 @@ class CvmfsHub:
 
     def _placed(self, path: str) -> str:
         return f"{self.place.path}/{path}" if self.place.path else path
+
+
+def _is_in(stores: Sequence[str], step: Step) -> bool:
+    return step.path.startswith(tuple(f"{store}/" for store in stores))
 
 
 def find_hub(location: str, progress: Progress = silent, site: Site | None = None) -> Hub:

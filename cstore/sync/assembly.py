@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from cstore.delta import Delta
 from cstore.errors import SourceError
+from cstore.hub.departing import Departing, Standing, standing
 from cstore.hub.layout import HubLayout, diff_in, is_own
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.mend.containers import refuse_containers
 from cstore.model.about import About
-from cstore.model.layout import LAYERS_INDEX
+from cstore.model.chain import is_id, parse_layer_id
 from cstore.model.offer import Offer
 from cstore.progress import Progress, silent
 from cstore.pruning import plan_prune
@@ -24,8 +25,9 @@ from cstore.sync.trees import Taken, Trees, layer_step
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from cstore.delta import PutTree
     from cstore.model.chain import LayerID
     from cstore.model.digest import Digest
     from cstore.publish.hub import Hub
@@ -56,6 +58,8 @@ class Assembly:
         self._batches: dict[str, Batch] = {}
         self._taken: list[Taken] = []
         self._removed: list[str] = []
+        self._used: set[str] = set()
+        """The digests of blobs, in hexadecimal, with which images are offered that are in no store."""
         self._loose = Fetcher(progress)
         """Fetches layers of images that are in no store."""
         self._opened.callback(self._loose.close)
@@ -93,7 +97,13 @@ class Assembly:
         elif wanted.offers & {Offer.FLAT, Offer.LAYERS}:
             self._loose.fetch_all([image], self._nothing)
             self._refuse_reserved(image, self._loose.layers)
+            self.uses(wanted, image)
         self._taken.append(taken)
+
+    def uses(self, wanted: Wanted, image: SourceImage) -> None:
+        """Note that an image is offered, and in no store, so that no tree goes to which a layer of it leads."""
+        if Offer.LAYERS in wanted.offers and Offer.PODMAN not in wanted.offers:
+            self._used.update(layer.digest.hex for layer in image.manifest.layers)
 
     def _as_taken(self, wanted: Wanted, image: SourceImage) -> Taken:
         batch = self._batch(HubLayout(wanted.platform).store) if Offer.PODMAN in wanted.offers else None
@@ -129,20 +139,21 @@ class Assembly:
         Raises:
             StoreError: something is in its way.
         """
-        stores = {path: self._store_delta(path) for path in paths}
+        readings: dict[str, Store] = {}
+        stores = {path: self._store_delta(path, readings) for path in paths}
+        departing = self._departing(stores, readings)
         unsound = self._trees.unsound(self._taken)
-        doomed = {digest: tree for path, delta in stores.items() for digest, tree in self._doomed(path, delta)}
         beside = plan_hub(
             self._reading,
             HubChange(
                 offered=[self._offered(taken) for taken in self._taken],
                 removed=self._removed,
                 flats={taken.image.id: partial(self._trees.flat, taken) for taken in self._taken},
-                trees={layer.descriptor.digest: partial(layer_step, layer) for layer in self._loose.layers.values()},
-                covers=self._trees.covers(self._taken, unsound),
+                trees=dict(self._loose_trees()),
+                shown=self._trees.shown(self._taken, unsound, partial(self._standing, readings, departing)),
                 unsound=unsound,
                 unsound_flats=self._trees.unsound_flats(self._taken),
-                doomed=doomed,
+                departing=departing,
                 day=self._day,
                 grace=self._grace,
                 has_catalogs=self._hub.has_catalogs,
@@ -150,7 +161,7 @@ class Assembly:
             ),
             also=any(stores.values()),
         )
-        return Delta((*beside.removals, *(step for path, delta in stores.items() for step in delta.placed_in(path)), *beside.puts))
+        return beside.around(Delta(tuple(step for path, delta in stores.items() for step in delta.placed_in(path))))
 
     @property
     def layers(self) -> int:
@@ -168,27 +179,55 @@ class Assembly:
             self._opened.callback(self._batches[store].close)
         return self._batches[store]
 
-    def _store_delta(self, path: str) -> Delta:
-        """Return what changes in a store; where nothing else does, what was retired long enough ago goes."""
+    def _store_delta(self, path: str, readings: dict[str, Store]) -> Delta:
+        """Return what changes in a store; where nothing else does, what was retired long enough ago goes. What was read is kept."""
         batch = self._batches.get(path)
         delta = batch.plan() if batch is not None and batch.has_changes else Delta()
         if delta or self._hub.store(path).is_vacant():
             return delta
-        store = Store.open(self._hub.root / path)
+        store = readings[path] = Store.open(self._hub.root / path)
         days = (*store.about.retired.values(), *store.about.removed_views.values())
         if all(self._day - day < self._grace for day in days):
             return delta
         refuse_containers(store.root)
         return plan_prune(store, self._grace, self._day)
 
-    def _doomed(self, path: str, delta: Delta) -> Iterator[tuple[Digest, str]]:
-        """Yield the layers that a delta removes from a store, by the digest of their blob, with the path of their tree."""
-        removed = {step.path for step in delta.removals}
-        if removed and any(step.path == LAYERS_INDEX for step in delta):
-            store = Store.open(self._hub.root / path)
-            for layer in store.all_layers():
-                if store.layout.layer(layer.id) in removed and layer.compressed_diff_digest is not None:
-                    yield layer.compressed_diff_digest, diff_in(store, path, layer.id)
+    def _departing(self, deltas: dict[str, Delta], readings: dict[str, Store]) -> Departing | None:
+        """Return the layers that leave stores; those that must stay for now are taken out of the deltas first."""
+        departing = self._leaving(deltas, readings)
+        held = departing.held() if departing is not None else {}
+        for path, layers in held.items():
+            deltas[path] = plan_prune(readings[path], self._grace, self._day, layers)
+        return self._leaving(deltas, readings) if held else departing
+
+    def _leaving(self, deltas: Mapping[str, Delta], readings: dict[str, Store]) -> Departing | None:
+        layers = {path: found for path, delta in deltas.items() if (found := _removed(delta, readings.get(path)))}
+        if not layers:
+            return None
+        taken = {diff for taken in self._taken if taken.batch is not None for diff in taken.image.config.diff_ids}
+        return Departing(self._reading, self._all(readings), layers, taken=taken, needed=cache(self._needed))
+
+    def _needed(self) -> frozenset[str] | None:
+        named = self._reading.named_blobs()
+        return None if named is None else named | self._used
+
+    def _standing(self, readings: dict[str, Store], departing: Departing | None, diff: Digest) -> list[Standing]:
+        return standing(self._all(readings), diff, departing.layers if departing is not None else {})
+
+    def _all(self, readings: dict[str, Store]) -> dict[str, Store]:
+        """Return the readings of all stores; those that were not read yet are read."""
+        for path in self._reading.stores():
+            if path not in readings:
+                readings[path] = self._batches[path].read() if path in self._batches else Store.open(self._hub.root / path)
+        return readings
+
+    def _loose_trees(self) -> Iterator[tuple[Digest, Callable[[str], PutTree]]]:
+        """Yield what puts the trees of layers that were fetched for no store, by their blobs, of which several may have one diff."""
+        for taken in self._taken:
+            if taken.batch is None:
+                for layer, descriptor in zip(taken.image.chain, taken.image.manifest.layers, strict=True):
+                    if layer in self._loose.layers:
+                        yield descriptor.digest, partial(layer_step, self._loose.layers[layer])
 
     def _offered(self, taken: Taken) -> Offered:
         image, path = taken.image, taken.layout.store
@@ -206,3 +245,10 @@ class Assembly:
             index=image.index_bytes,
             layers=tuple((layer.digest, tree) for layer, tree in zip(image.manifest.layers, trees, strict=True)),
         )
+
+
+def _removed(delta: Delta, store: Store | None) -> list[LayerID]:
+    """Return the layers that a delta removes from a store, which was read where it removes any."""
+    paths = {step.path for step in delta.removals}
+    names = [parse_layer_id(name) for path in paths if store is not None and is_id(name := path.rpartition("/")[2])]
+    return [layer for layer in names if store is not None and store.layout.layer(layer) in paths]

@@ -159,7 +159,7 @@ class Round:
                 if isinstance(image, StoreError):
                     self.errors[wanted] = str(image)
                 elif not (wanted.offers & _TELLING) and self._published.has_trees(wanted, image.manifest_bytes):
-                    continue
+                    self.assembly.uses(wanted, image)
                 else:
                     images[wanted] = image
             self._download(images)

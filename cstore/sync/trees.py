@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from cstore.errors import StoreError
-from cstore.hub.covering import cover, fetched_chained, is_opaque, stored_chained
+from cstore.hub.covering import Shown, cover, fetched_chained, hides, is_opaque, stored_chained
 from cstore.hub.flat import flat_step, flat_tree
-from cstore.hub.layout import LAYERFS, HubLayout, diff_in, flat_at, layerfs_at
+from cstore.hub.layout import LAYERFS, HubLayout, diff_in, flat_at, layerfs_at, target_from
 from cstore.hub.linking import Linkable, LinkedTree
 from cstore.hub.parts import fetched_part, stored_part
 from cstore.hub.reading import HubReading
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from cstore.delta import PutTree
-    from cstore.hub.covering import Chained
+    from cstore.hub.departing import Standing
     from cstore.layer.merging import Merged, Part
     from cstore.model.chain import ImageID, LayerID
     from cstore.model.digest import Digest
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from cstore.publish.hub import Hub
     from cstore.source.fetch import FetchedLayer, Fetcher
     from cstore.source.image import SourceImage
-    from cstore.store import Store
     from cstore.sync.expansion import Wanted
 
 __all__ = ["Taken", "Trees", "layer_step"]
@@ -67,26 +66,43 @@ class Trees:
         self._trees: dict[ImageID, Merged] = {}
         self._sound: dict[Digest | ImageID, bool] = {}
 
-    def covers(self, takens: Sequence[Taken], unsound: Collection[Digest]) -> dict[Digest, PutTree]:
-        """Return the trees for layers that hide different things in several chains; of unsound ones too."""
-        chained: dict[Digest, dict[LayerID, Batch]] = {}
+    def shown(
+        self, takens: Sequence[Taken], unsound: Collection[Digest], stored: Callable[[Digest], Sequence[Standing]]
+    ) -> dict[Digest, Shown]:
+        """Return the trees of layers with opaque directories that are to be found, where others or none are.
+
+        Args:
+            takens: images that come.
+            unsound: layers whose trees are replaced.
+            stored: tells where a diff is in the stores of the hub, and stays.
+        """
+        places: dict[tuple[Digest, Digest], dict[str, tuple[LayerID, Batch]]] = {}
         for taken in takens:
             if taken.batch is not None and Offer.LAYERS in taken.wanted.offers:
-                for layer, descriptor in zip(taken.image.chain, taken.image.manifest.layers, strict=True):
-                    chained.setdefault(descriptor.digest, {})[layer] = taken.batch
-        covers: dict[Digest, PutTree] = {}
-        for digest, layers in chained.items():
-            batch = next(iter(layers.values()))
-            new = [layer for layer in layers if layer in batch.layers]
-            if new and is_opaque(batch.layers[new[0]]):
-                others = _stored_chains(batch.read(), digest, layers)
-            elif not new and (digest in unsound or not self._reading.has_layer(digest)) and is_opaque((batch.read(), next(iter(layers)))):
-                others = _stored_chains(batch.read(), digest, ())
-            else:
-                continue
-            if (step := cover(digest, [*(fetched_chained(batch.layers[layer]) for layer in new), *others])) is not None:
-                covers[digest] = step
-        return covers
+                image, store = taken.image, taken.batch.read()
+                for layer, descriptor, diff in zip(image.chain, image.manifest.layers, image.config.diff_ids, strict=True):
+                    tree = diff_in(store, taken.layout.store, layer)
+                    places.setdefault((descriptor.digest, diff), {})[tree] = layer, taken.batch
+        shown: dict[Digest, Shown] = {}
+        for (digest, diff), trees in places.items():
+            # Layers that are new come first: what is at hand needs no reading.
+            ordered = sorted(trees.items(), key=lambda place: place[1][0] not in place[1][1].layers)
+            new = [batch.layers[layer] for _, (layer, batch) in ordered if layer in batch.layers]
+            path, (layer, batch) = ordered[0]
+            is_found = digest not in unsound and self._reading.has_layer(digest)
+            if (new or not is_found or self._leads_elsewhere(digest, trees)) and is_opaque(new[0] if new else (batch.read(), layer)):
+                others = stored(diff)
+                chains = [*map(fetched_chained, new), *(stored_chained(there.store, there.layer) for there in others)]
+                if not is_found or not hides(self._reading.root, layerfs_at(digest), chains):
+                    step = cover(digest, diff, chains)
+                    shown[digest] = Shown(step.path, step) if step is not None else Shown(path if new else others[0].tree)
+        return shown
+
+    def _leads_elsewhere(self, digest: Digest, trees: Collection[str]) -> bool:
+        """Whether what is found of a layer may have been made without a look at one of these chains."""
+        path = layerfs_at(digest)
+        target = self._reading.target(path)
+        return target is not None and any(target != target_from(path, tree) for tree in trees)
 
     def unsound(self, takens: Sequence[Taken]) -> list[Digest]:
         """Return the layers of images with a tree of their own that is not sound (spec H13); each is looked through once.
@@ -150,14 +166,6 @@ class Trees:
                 yield stored_part(batch.read(), layer)
             else:
                 raise StoreError(f"{taken.image.at}: expected all layers to be read, found that {layer} was not")
-
-
-def _stored_chains(store: Store, digest: Digest, but: Collection[LayerID]) -> Iterator[Chained]:
-    """Yield a layer in each chain of a store in which it stands, but for those just taken."""
-    for value in store.layers.mentioning(str(digest)):
-        record = store.layer(value["id"])
-        if record is not None and record.compressed_diff_digest == digest and not (record.id in but and store.lacks(record.id)):
-            yield stored_chained(store, record.id)
 
 
 def layer_step(layer: FetchedLayer, path: str) -> PutTree:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.delta import Delta, PutTree, Remove
+from cstore.delta import Delta, PutTree
 from cstore.errors import StoreError
-from cstore.hub.layout import HubLayout, flat_at, layerfs_at
+from cstore.hub.layout import HubLayout, flat_at
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.layer.entry import Entry, Kind
@@ -62,7 +62,6 @@ def offered(  # noqa: PLR0913 - keywords
 def change(
     *offers: Offered,
     removed: Sequence[str] = (),
-    doomed: dict[Digest, str] | None = None,
     day: dt.date = DAY,
     has_catalogs: bool = False,
     status: bytes | None = None,
@@ -72,7 +71,6 @@ def change(
         removed=removed,
         flats={ONE: partial(tree, ""), TWO: partial(tree, "")},
         trees={BLOB: partial(tree, "layerfs")},
-        doomed=doomed or {},
         day=day,
         grace=GRACE,
         has_catalogs=has_catalogs,
@@ -82,12 +80,15 @@ def change(
 
 def do(root: Path, wanted: HubChange) -> list[str]:
     """Carry out a change as a hub in a directory does, see that nothing is left to do, and return its steps."""
-    delta = plan_hub(HubReading(root), wanted)
-    for part in (Delta(tuple(s for s in delta if isinstance(s, Remove))), Delta(tuple(s for s in delta if not isinstance(s, Remove)))):
+    beside = plan_hub(HubReading(root), wanted)
+    for part in (beside.before, beside.after):
         apply(part, root)
-    left = plan_hub(HubReading(root), wanted)
-    assert lines(left) == []
-    return lines(delta)
+    assert planned(root, wanted) == []
+    return lines(beside.around(Delta()))
+
+
+def planned(root: Path, wanted: HubChange, *, also: bool = False) -> list[str]:
+    return lines(plan_hub(HubReading(root), wanted, also=also).around(Delta()))
 
 
 @pytest.fixture
@@ -173,27 +174,6 @@ def test_a_removed_name_goes_with_its_metadata(root: Path) -> None:
     ]
 
 
-def test_the_link_to_a_layer_goes_before_its_tree_or_leads_to_another(root: Path) -> None:
-    do(root, change(offered()))
-    other = "podmanStore/pool/ef/ef01/diff"
-    (root / other).mkdir(parents=True)
-    assert lines(plan_hub(HubReading(root), change(offered(layers=((BLOB, other),)), doomed={BLOB: TREE}))) == [
-        f"symlink .layers/ab/{BLOB.hex}/layerfs"
-    ]
-    assert lines(plan_hub(HubReading(root), change(doomed={BLOB: other}))) == []
-    delta = plan_hub(HubReading(root), change(offered(layers=()), doomed={BLOB: TREE}))
-    assert lines(delta) == [f"remove .layers/ab/{BLOB.hex}"]
-
-
-def test_a_tree_of_its_own_stays_where_that_of_a_store_goes(root: Path) -> None:
-    """Quote: layers of an adopted store may stand on it (spec G2)."""
-    (root / layerfs_at(BLOB)).mkdir(parents=True)
-    other = "podmanStore/pool/ef/ef01/diff"
-    steps = lines(plan_hub(HubReading(root), change(offered(layers=((BLOB, other),)), doomed={BLOB: TREE})))
-    assert [step for step in steps if ".layers" in step] == []
-    assert lines(plan_hub(HubReading(root), change(doomed={BLOB: TREE}))) == []
-
-
 def test_catalogs_are_marked_once(root: Path) -> None:
     steps = do(root, change(offered(), has_catalogs=True))
     assert steps[:5] == [
@@ -208,9 +188,8 @@ def test_catalogs_are_marked_once(root: Path) -> None:
 
 def test_the_status_is_told_only_with_a_change(root: Path) -> None:
     do(root, change(offered(), status=b"1"))
-    reading = HubReading(root)
-    assert lines(plan_hub(reading, change(offered(), status=b"2"))) == []
-    assert lines(plan_hub(reading, change(offered(), status=b"2"), also=True)) == ["file status.json"]
+    assert planned(root, change(offered(), status=b"2")) == []
+    assert planned(root, change(offered(), status=b"2"), also=True) == ["file status.json"]
 
 
 def test_a_name_puts_nothing_else_aside(root: Path) -> None:
@@ -229,6 +208,6 @@ def test_a_name_puts_nothing_else_aside(root: Path) -> None:
 def test_the_steps_of_a_hub_are_carried_out_in_its_order(root: Path) -> None:
     """Through the publisher, which tells nothing of the rest."""
     hub = DirectoryHub(root)
-    done = hub.publish(lambda: plan_hub(HubReading(root), change(offered())), [])
+    done = hub.publish(lambda: plan_hub(HubReading(root), change(offered())).around(Delta()), [])
     assert len(done.delta.steps) == 4
-    assert not hub.publish(lambda: plan_hub(HubReading(root), change(offered())), []).delta
+    assert not hub.publish(lambda: plan_hub(HubReading(root), change(offered())).around(Delta()), []).delta
