@@ -93,7 +93,7 @@ def _merged(image: str, rounds: int, group: str, files: int) -> list[Figure]:
         *(figure(name, "s", best, "" if name == _LAYERS else _LAYERS) for name, best in seconds.items()),
         *(figure(name, "MB/s", told[name].size / 1e6 / seconds[name]) for name in streams),
         *(figure(name, "entries/s", told[name].entries / seconds[name]) for name in seconds),
-        *(figure(name, "MB of memory", max(run.kilobytes for run in runs if name in run.seconds) / 1000) for name in streams),
+        *(figure(name, "MB", max(run.kilobytes for run in runs if name in run.seconds) / 1000) for name in streams),
         *(figure(name, "entries", told[name].entries) for name in streams),
     ]
 

@@ -20,16 +20,15 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from tools.figures import Benchmark, Figure, compared, report
-from tools.measure import Program, best_of, figures_of
 from tools.reader import CAN_RUN, own_mounts, reader
-from tools.stores import INDEXES, LOCKS, RUNNABLE, add_options, place_of, store_of
+from tools.readings import Kind, readings, version
+from tools.stores import INDEXES, LOCKS, add_options, place_of, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,18 +40,9 @@ indexes and locks are those of cstore, or others over the same trees: locks that
 converter, writes (indented, those of a shared layer once for each image); records with no more members than these commands need. A dash
 is more than two minutes."""
 _OWN = "as cstore writes"
-_LIMIT = 120
-_SLOW = 3
-"""Seconds; where so many are to be expected, one run is enough."""
 _IMAGE_MEMBERS = ("id", "names", "layer", "created")
 _LAYER_MEMBERS = ("id", "parent", "created", "diff-digest", "diff-size")
 _DUCC_LAYER_MEMBERS = (*_LAYER_MEMBERS[:3], "compressed-diff-digest", "compressed-size", *_LAYER_MEMBERS[3:])
-_NAME = "registry.example.org/team-00/image-00000:1"
-_COMMANDS: Mapping[str, Sequence[str]] = {
-    "podman image exists": ("podman", "image", "exists", _NAME),
-    "podman images -q": ("podman", "images", "-q"),
-    "podman run": ("podman", "run", "--rm", "--pull=never", RUNNABLE, "true"),
-}
 
 
 def main() -> None:
@@ -67,7 +57,7 @@ def main() -> None:
     with place_of(asked.stores) as place:
         for images in sorted(asked.images):
             figures += _read(store_of(place, images), images, asked.runs, figures)
-    about = _ABOUT.format(version=_version())
+    about = _ABOUT.format(version=version())
     report(Benchmark(name="readers", about=about, x="images", figures=compared(figures)), json=asked.json)
 
 
@@ -81,43 +71,12 @@ def _read(store: Path, images: int, runs: int, smaller: Sequence[Figure]) -> lis
     made = [Figure(group="both indexes", name=kind, unit="MB", x=images, value=size, peer=_peer(kind)) for kind, size in sizes.items()]
     try:
         with reader(store=store) as podman:
-            for title, command in _COMMANDS.items():
-                expected = {kind: _expected([figure for figure in smaller if _is_of(figure, title, kind)], images) for kind in sizes}
-                programs = {
-                    kind: Program(
-                        command=command,
-                        env=podman.env,
-                        before=partial(_put, kept / kind, store),
-                        limit=_LIMIT,
-                        runs=1 if expected[kind] > _SLOW else runs,
-                    )
-                    for kind in sizes
-                    if expected[kind] <= _LIMIT
-                }
-                took = best_of(programs, runs)
-                made += figures_of(took, group=title, x=images, peers={kind: _peer(kind) for kind in took})
-                made += not_tried((kind for kind in sizes if kind not in took), title, images)
+            kinds = {kind: Kind(podman.env, partial(_put, kept / kind, store), _peer(kind)) for kind in sizes}
+            made += readings(kinds, images, runs, smaller)
     finally:
         _put(kept / _OWN, store)
         shutil.rmtree(kept)
     return made
-
-
-def not_tried(kinds: Iterable[str], title: str, images: int) -> list[Figure]:
-    """Return the figures of stores that podman would take too long for: others have them for their peers."""
-    units = ("s", "CPU s")
-    return [Figure(group=title, name=kind, unit=unit, x=images, value=None, peer=_peer(kind)) for kind in kinds for unit in units]
-
-
-def _is_of(figure: Figure, title: str, kind: str) -> bool:
-    return (figure.group, figure.name, figure.unit) == (title, kind, "s")
-
-
-def _expected(smaller: Sequence[Figure], images: int) -> float:
-    """Return the least that a store takes by the time of the next smaller one."""
-    if not smaller:
-        return 0
-    return _LIMIT + 1 if smaller[-1].value is None else smaller[-1].value * images / smaller[-1].x
 
 
 def _peer(kind: str) -> str:
@@ -172,10 +131,6 @@ def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
 
 def _indented(records: Sequence[Mapping[str, Any]]) -> bytes:
     return json.dumps(records, indent=1).encode()
-
-
-def _version() -> str:
-    return subprocess.run(["podman", "--version"], check=True, capture_output=True, text=True).stdout.split()[-1]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ images, and each kind of hub, three rounds follow one another, in a new process 
     nothing new    the same again
     a moved tag    one image has another last layer
 
-Seconds, CPU seconds and memory are those of the whole process; parts are what it tells of itself. Beside it, from the same registry:
+Seconds, CPU seconds and memory are those of the whole process; parts are what it tells of itself. The stand-in tells how long it took the
+stream, within the time to publish, and how much of that it waited for more of it. Beside it, from the same registry:
 `skopeo copy` of the same images into an OCI layout, which is what fetching alone takes, and `umoci unpack` of each of them from there.
 Where nothing is new, `skopeo inspect` of each. The full sizes take some minutes and 10 GB of disk. Only as root; with docker-registry,
 skopeo and umoci.
@@ -48,12 +49,15 @@ Rounds of `cstore sync` over images of a registry on the loopback, all forms of 
 `cvmfs_server`, whose own work counts too: a first round, one in which nothing is new, and one in which a single tag has moved. Layers have
 hundreds of files of 0.1 kB to 4 MB; ten images share a base. Beside it, one after the other: `skopeo copy` of all images into an OCI
 layout, and `umoci unpack` of each from there; for the other rounds, of the moved image alone, and `skopeo inspect` of each image. A flat
-tree of an image is written beside its layers, so that a first round writes most files twice. For comparison: of one image of ten small
-layers the converter in use today, DUCC of CernVM-FS 2.12, makes 117 revisions, on a real server."""
+tree of an image is written beside its layers, so that a first round writes most files twice. Among the parts, the stream is
+the tar from where the stand-in begins to read it to its end; what the stand-in does not wait for it, cstore waits for the stand-in. For
+comparison: of one image of ten small layers the converter in use today, DUCC of CernVM-FS 2.12, makes 117 revisions, on a real server."""
 _OWN = "cstore sync"
 _COPY, _UNPACK, _BOTH, _INSPECT = "skopeo copy", "umoci unpack", "skopeo copy and umoci unpack", "skopeo inspect"
 _FIRST, _NOTHING, _MOVED = "first round", "nothing new", "a moved tag"
 _PARTS = ("expand", "look", "fetch", "verify", "publish")
+_STREAM = {"stream": "the stream, within publish", "stream_waited": "waiting for the stream, within that"}
+"""What the stand-in tells of the parts of a publish."""
 _COUNTS = {"requests": 1, "bytes_fetched": 1e6, "bytes_streamed": 1e6, "layers": 1}
 _UNITS = {"bytes_fetched": "MB fetched", "bytes_streamed": "MB streamed", "layers": "new layers"}
 
@@ -111,8 +115,8 @@ class _Hub(Protocol):
         """Return what the program needs to publish there."""
         ...
 
-    def revisions(self) -> int:
-        """Return how many it has."""
+    def costs(self) -> list[dict[str, Any]]:
+        """Return what each of its revisions has cost."""
         ...
 
 
@@ -134,8 +138,8 @@ class _Directory:
     def environment(self) -> dict[str, str]:
         return {}
 
-    def revisions(self) -> int:
-        return 0
+    def costs(self) -> list[dict[str, Any]]:
+        return []
 
 
 @define
@@ -169,8 +173,8 @@ class _Repository:
             "CSTORE_CVMFS_LOCKS": str(self.place),
         }
 
-    def revisions(self) -> int:
-        return len(self._machine.costs(_REPOSITORY))
+    def costs(self) -> list[dict[str, Any]]:
+        return self._machine.costs(_REPOSITORY)
 
 
 @frozen
@@ -219,12 +223,15 @@ class Bench:
             def begin() -> None:
                 nonlocal revisions
                 before.get(name, _nothing)()
-                revisions = hub.revisions()
+                revisions = len(hub.costs())
 
             def end() -> None:
                 after.get(name, _nothing)()
                 if data := out.read_bytes():
-                    told.setdefault(name, []).append({**json.loads(data), "revisions": hub.revisions() - revisions})
+                    report, new = json.loads(data), hub.costs()[revisions:]
+                    for part in _STREAM if new else ():
+                        report["seconds"][_STREAM[part]] = sum(cost["seconds"].get(part, 0) for cost in new)
+                    told.setdefault(name, []).append({**report, "revisions": len(new)})
 
             command: list[str | Path] = ["sh", "-c", 'exec "$@" >"$0"', out, *sync]
             return Program(command=command, env=environment, before=begin, after=end)
@@ -285,10 +292,11 @@ class Bench:
         def figure(name: str, value: float | None, peer: str = "") -> Figure:
             return Figure(group=group, name=name, unit="s", x=len(self.names), value=value, peer=peer)
 
-        best = {part: min(report["seconds"][part] for report in reports) for part in _PARTS}
+        parts = [*_PARTS, *(part for part in _STREAM.values() if part in reports[-1]["seconds"])]
+        best = {part: min(report["seconds"][part] for report in reports) for part in parts}
         if not group.startswith(_FIRST):
             return [figure(part, seconds) for part, seconds in best.items()]
-        return [figure(_COPY, peers[_COPY].seconds), *(figure(part, best[part], _COPY if part == "fetch" else "") for part in _PARTS)]
+        return [figure(_COPY, peers[_COPY].seconds), *(figure(part, best[part], _COPY if part == "fetch" else "") for part in parts)]
 
 
 def peers_of(peers: Mapping[str, Took], name: str) -> dict[str, Took]:

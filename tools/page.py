@@ -58,9 +58,15 @@ _MAIN = (
     _Main("change", "list, sharded store", "cstore list", "`cstore list`"),
     _Main("readers", "podman image exists", "as cstore writes", "`podman image exists` in a store of cstore's"),
     _Main("readers", "podman run", "as cstore writes", "`podman run`"),
+    _Main("views", "podman image exists", "a view of ten images", "`podman image exists` in a view of ten images"),
+    _Main("views", "podman images -q", "a view of ten images", "`podman images -q` in it"),
     _Main("verify", "quick", "cstore verify", "`cstore verify`"),
     _Main("add", "files of 10 kB", "cstore add", "`cstore add`, a new image"),
     _Main("stream", "files of 10 kB", "second reading: stream", "its stream into CernVM-FS"),
+    _Main("flat", "files of 10 kB", "flat tree streamed", "its flat tree, streamed likewise"),
+    _Main("sync", "first round, CernVM-FS", "cstore sync", "`cstore sync`, a first round into CernVM-FS"),
+    _Main("sync", "nothing new, CernVM-FS", "cstore sync", "`cstore sync`, nothing new"),
+    _Main("sync", "a moved tag, CernVM-FS", "cstore sync", "`cstore sync`, one tag has moved"),
 )
 
 

@@ -74,11 +74,12 @@ def own_mounts() -> None:
 
 
 @contextmanager
-def reader(*, store: Path | None = None, graph: Path | None = None) -> Iterator[Reader]:
+def reader(*, store: Path | None = None, view: str = "", graph: Path | None = None) -> Iterator[Reader]:
     """Yield a podman.
 
     Args:
         store: an additional image store that it reads, through a mount that cannot be written to; None for none.
+        view: the path of a view in that store, which it reads instead; empty for the store itself.
         graph: its graph root; None for an empty one.
     """
     # Where the name of this directory is long, podman waits 20 seconds for the end of every container.
@@ -90,7 +91,7 @@ def reader(*, store: Path | None = None, graph: Path | None = None) -> Iterator[
         if store:
             _mount("--bind", store, place / "store")
             _mount("-o", "remount,ro,bind", place / "store")
-        (place / "storage.conf").write_text(_STORAGE.format(place=place, graph=own, store=f'"{place}/store"' if store else ""))
+        (place / "storage.conf").write_text(_STORAGE.format(place=place, graph=own, store=f'"{place / "store" / view}"' if store else ""))
         (place / "containers.conf").write_text(CONTAINERS.format(place=place))
         env = {
             "CONTAINERS_CONF": f"{place}/containers.conf",

@@ -29,6 +29,7 @@ _OWN = _TOOLS / "benchmarks"
 _SMALL = {
     "change": ("--images", "2", "8", "--runs", "1"),
     "readers": ("--images", "2", "8", "--runs", "1"),
+    "views": ("--images", "9", "18", "--runs", "1"),
     "verify": ("--images", "2", "8", "--runs", "1"),
     "add": ("--files", "20", "100", "--runs", "1"),
     "stream": ("--files", "20", "100", "--runs", "1"),
@@ -37,7 +38,7 @@ _SMALL = {
     "sync": ("--images", "1", "3", "--layers", "3", "--files", "10", "--runs", "1"),
 }
 """The benchmarks in their order, and what makes each take a few seconds."""
-_OF_STORES = ("change", "readers", "verify")
+_OF_STORES = ("change", "readers", "views", "verify")
 _OF_IMAGES = ("add", "stream", "flat")
 _FIGURE = re.compile(r'\{\s*"group":[^{}]*\}')
 _VERSIONS = (("podman", "--version"), ("skopeo", "--version"), ("umoci", "--version"))
@@ -66,7 +67,8 @@ def main() -> None:
             found = _run(name, _options(name, asked, stores), Path(stores))
             told[name] = {"machine": machine, **found}
             print(f"tools/bench: {name} took {time.monotonic() - start:.0f} s", file=sys.stderr)
-            _write(gathered, {name: told[name] for name in _SMALL if name in told})
+            told = {name: told[name] for name in _SMALL if name in told}
+            _write(gathered, told)
     write_page(told, asked.into, readme=_TOOLS.parent / "README.md" if asked.into.resolve() == _OWN else None)
 
 

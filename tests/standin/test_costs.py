@@ -37,6 +37,14 @@ def test_dirty_catalogs_are_those_from_the_change_to_the_root(machine: Standin) 
     assert (third["entries_removed"], third["catalogs"]) == (2, {"/": 3, "s": 3})
 
 
+def test_an_ingest_tells_how_long_it_took_its_stream_and_waited_for_it(machine: Standin) -> None:
+    assert ingest(machine, tar(file("x", b"1"), file("y", b"2"))) == 0
+    assert machine.run("ingest", "-d", "x", "r")[0] == 0
+    first, second = (cost["seconds"] for cost in machine.costs("r"))
+    assert 0 < first["stream_waited"] <= first["stream"]
+    assert second == {}
+
+
 def test_a_large_file_is_chunked_in_a_transaction_only(machine: Standin) -> None:
     content = random.Random(1).randbytes(20 << 20)  # noqa: S311 - no secret
     assert ingest(machine, tar(file("x", content))) == 0

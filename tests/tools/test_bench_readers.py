@@ -9,10 +9,11 @@ import pytest
 
 from tests.compat.programs import require
 from tests.tools.benches import bench, values
-from tools.bench_readers import not_tried, write_kinds
+from tools.bench_readers import write_kinds
 from tools.figures import compared
 from tools.make_store import make_store, name_of
 from tools.measure import Took, figures_of
+from tools.readings import not_tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_store_that_was_not_tried_is_a_peer_without_a_value() -> None:
         "empty locks": Took(seconds=1.0, cpu_seconds=1.0, kilobytes=1),
     }
     tried = figures_of(took, group="podman images -q", x=10_000, peers=dict.fromkeys(took, KINDS[0]))
-    told = compared([*tried, *not_tried(KINDS[:1], "podman images -q", 10_000)])
+    told = compared([*tried, *not_tried({KINDS[0]: ""}, "podman images -q", 10_000)])
     assert {(figure.name, figure.unit): (figure.value, figure.ratio) for figure in told if figure.unit != "MB"} == {
         **{("fewest members", unit): (None, None) for unit in ("s", "CPU s")},
         **{("empty locks", unit): (1.0, None) for unit in ("s", "CPU s")},

@@ -43,6 +43,7 @@ def costs(draft: Draft) -> dict[str, Any]:
         "catalogs": catalogs,
         "catalogs_dirtied": len(catalogs),
         "catalog_entries": sum(catalogs.values()),
+        "seconds": {part: round(seconds, 6) for part, seconds in draft.seconds.items()},
     }
 
 

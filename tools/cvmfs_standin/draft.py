@@ -90,6 +90,8 @@ class Draft:
     chunks: int = 0
     hashes: dict[bytes, int] = field(factory=dict)
     """Of each object written, with its size."""
+    seconds: dict[str, float] = field(factory=dict)
+    """How long its parts took: `stream`, and `stream_waited` of that for who writes it."""
     _times: dict[str, int] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:

@@ -16,7 +16,7 @@ from tools.cvmfs_standin.mounts import is_inside, show_published
 from tools.cvmfs_standin.revisions import commit, open_draft, open_old_draft
 from tools.cvmfs_standin.site import CommandError
 from tools.cvmfs_standin.slots import manifest
-from tools.cvmfs_standin.tarstream import TarStream
+from tools.cvmfs_standin.tarstream import TarStream, Timed
 from tools.cvmfs_standin.transaction import begin, end, guard_special, publishing
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def _publish(repository: Repository, call: Call, deletes: Sequence[str], lease: 
                 draft.discard()
                 return
             with _open(call.tar) as file:
-                work.add(TarStream(file), lambda: injection.reach("during"))
+                stream = Timed(file)
+                work.add(TarStream(stream), lambda: injection.reach("during"))
+                draft.seconds = {"stream": stream.seconds, "stream_waited": stream.waited}
         if call.makes_catalog:
             work.add_catalog()
         injection.reach("during")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import time
 from typing import IO, TYPE_CHECKING
 
 from attrs import define, evolve, field, frozen
@@ -12,7 +13,7 @@ from tools.cvmfs_standin.site import CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "TarStream"]
+__all__ = ["Entry", "TarStream", "Timed"]
 
 _BLOCK = 512
 _PIECE = 1 << 20
@@ -41,10 +42,32 @@ class Entry:
 
 
 @define
+class Timed:
+    """A stream, with how long it is read and how much of that is waiting for who writes it."""
+
+    source: IO[bytes]
+    waited: float = field(default=0.0, init=False)
+    """Seconds."""
+    _begun: float = field(factory=time.perf_counter, init=False)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was opened."""
+        return time.perf_counter() - self._begun
+
+    def read(self, count: int) -> bytes:
+        """Read so many bytes, or fewer at the end."""
+        start = time.perf_counter()
+        data = self.source.read(count)
+        self.waited += time.perf_counter() - start
+        return data
+
+
+@define
 class TarStream:
     """The entries of a stream, each followed by its content, which may be left unread."""
 
-    source: IO[bytes]
+    source: IO[bytes] | Timed
     _left: int = field(default=0, init=False)
     _padding: int = field(default=0, init=False)
 
