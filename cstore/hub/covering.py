@@ -12,8 +12,8 @@ from cstore.delta import PutTree
 from cstore.errors import ContentError
 from cstore.hub.layout import COVER, cover_at
 from cstore.hub.parts import stored_part
-from cstore.layer.entry import whiteout
-from cstore.mend.laid import LaidTree, measure
+from cstore.layer.entry import Kind, whiteout
+from cstore.mend.laid import LaidTree
 from cstore.origin import room
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Chained", "Shown", "cover", "covers", "fetched_chained", "hides", "is_opaque", "laid", "stored_chained"]
 
 _DIGITS = 12
+_SPECIAL = (Kind.CHARACTER, Kind.BLOCK, Kind.FIFO)
 
 
 @frozen(kw_only=True)
@@ -45,6 +46,8 @@ class Chained:
     holes: int = 0
     special: int = 0
     """How many entries are whiteouts, devices and fifos."""
+    names: frozenset[bytes] | None = field(default=None, repr=False)
+    """The paths of all entries, where they are known already."""
 
 
 @frozen
@@ -102,9 +105,16 @@ def stored_chained(store: Store, layer: LayerID) -> Chained:
         ContentError: that cannot be read.
     """
     tree = laid(store.root, f"{store.layout.tree(layer)}/diff")
-    hidden = frozenset(entry.path for entry, _ in tree.walk() if entry.is_whiteout)
-    measures = measure(tree)
-    return Chained(tree=tree, hidden=hidden, entries=measures.entries, size=measures.size, special=measures.special)
+    names: set[bytes] = set()
+    hidden: set[bytes] = set()
+    size = special = 0
+    for entry, _ in tree.walk():
+        names.add(entry.path)
+        size += entry.size
+        special += entry.kind in _SPECIAL
+        if entry.is_whiteout:
+            hidden.add(entry.path)
+    return Chained(tree=tree, hidden=frozenset(hidden), entries=len(names), size=size, special=special, names=frozenset(names))
 
 
 def hides(root: Path, place: str, chained: Iterable[Chained]) -> bool:
@@ -164,4 +174,5 @@ def cover(digest: Digest, diff: Digest, chained: Iterable[Chained]) -> PutTree |
 
 def _all_hidden(chained: Chained) -> frozenset[bytes]:
     """Return all that a tree hides, or has itself: a whiteout of its own name would come twice."""
-    return chained.hidden | {entry.path for entry, _ in chained.tree.walk()}
+    names = chained.names if chained.names is not None else {entry.path for entry, _ in chained.tree.walk()}
+    return chained.hidden | names

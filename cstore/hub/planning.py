@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
-from cstore.errors import StoreError
 from cstore.hub.converters import led_to
 from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, METADATA, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.hub.obstacles import refuse_obstacles
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
@@ -98,11 +98,17 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> B
         also: whether something else changes in the same revision, so that the status is told even if nothing does here.
 
     Raises:
-        StoreError: something else than a symlink is where a name is to be, or what the hub says of itself is damaged.
+        StoreError: something has come into the way of a name since its image was taken, or what the hub says of itself is damaged.
     """
     plan = _Plan(reading, change)
     coming = [*plan.trees(), *plan.layer_links(), *plan.names(), *plan.documents()]
-    leaving = [*plan.relinked, *plan.removed_names(), *plan.unsound(), *(Remove(path=path) for path in plan.unused)]
+    leaving = [
+        *plan.relinked,
+        *plan.removed_names(),
+        *plan.outdated_documents(),
+        *plan.unsound(),
+        *(Remove(path=path) for path in plan.unused),
+    ]
     retired, outdated = plan.retired()
     leaving += [Remove(path=path) for path in outdated]
     about = reading.about()
@@ -169,31 +175,25 @@ class _Plan:
         for offered in self._change.offered:
             path = offered.layout.name(offered.name)
             if Offer.FLAT in offered.offers and self._reading.flat_of(path) != offered.image:
-                self._see_room_for(path)
+                refuse_obstacles(self._reading, offered.layout, offered.name, {Offer.FLAT})
                 yield PutSymlink(path=path, target=target_from(path, flat_at(offered.image)))
-
-    def _see_room_for(self, path: str) -> None:
-        """See that a name puts nothing else aside: an ingest would replace whatever is there (spec C4)."""
-        there = self._reading.found(path)
-        if there not in ("nothing", "a symlink"):
-            raise StoreError(f"{self._reading.root}/{path}: expected a symlink or nothing at a public name, found {there}")
-        above = path.rpartition("/")[0]
-        while above:
-            there = self._reading.found(above)
-            if there not in ("nothing", "a directory"):
-                raise StoreError(f"{self._reading.root}/{above}: expected a directory on the way to a public name, found {there}")
-            above = above.rpartition("/")[0]
 
     def documents(self) -> Iterator[Step]:
         """Yield the manifests that are not there yet."""
-        for offered in self._change.offered:
-            if Offer.METADATA not in offered.offers:
-                continue
+        for offered in self._offering(Offer.METADATA):
             directory = offered.layout.metadata(offered.name)
             for name, data in ((INDEX, offered.index), (MANIFEST, offered.manifest)):
                 path = f"{directory}/{name}"
                 if data is not None and not self._reading.holds(path, data):
+                    refuse_obstacles(self._reading, offered.layout, offered.name, {Offer.METADATA})
                     yield file_of(path, data)
+
+    def outdated_documents(self) -> Iterator[Step]:
+        """Yield the removals of image indexes of images that are found without one now."""
+        for offered in self._offering(Offer.METADATA):
+            path = f"{offered.layout.metadata(offered.name)}/{INDEX}"
+            if offered.index is None and self._reading.found(path) != "nothing":
+                yield Remove(path=path)
 
     def removed_names(self) -> Iterator[Step]:
         for path in self._change.removed:
@@ -202,10 +202,9 @@ class _Plan:
                 yield Remove(path=path)
 
     def unsound(self) -> Iterator[Step]:
-        """Yield the removals of trees that others replace; publishing into CernVM-FS takes away what is in the way by itself (spec C4)."""
-        if not self._change.has_catalogs:
-            yield from (Remove(path=flat_at(image)) for image in self._change.unsound_flats)
-            yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
+        """Yield the removals of trees that others replace."""
+        yield from (Remove(path=flat_at(image)) for image in self._change.unsound_flats)
+        yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
 
     def retired(self) -> tuple[dict[str, dt.date], list[str]]:
         """Return the flat trees that are retired afterwards, and those that are to go."""

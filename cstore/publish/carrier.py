@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.progress import Progress
     from cstore.publish.repository import Repository
 
-__all__ = ["Carried", "Carrier", "MovedOnError", "Target", "is_unspeakable"]
+__all__ = ["Carried", "Carrier", "MovedOnError", "Target", "in_the_way", "is_unspeakable"]
 
 _MOST_CATALOGS = 900
 """A first round fills 256 shards each of a pool, of layers and of flat trees."""
@@ -113,16 +113,15 @@ class Carrier:
             BusyError: somebody else is publishing.
             PublishError: it failed, and what was published before is as it was.
         """
-        left = [step.path for step in delta if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path)]
+        left = [path for path in in_the_way(delta) if os.path.lexists(self._target.root / path) and not is_unspeakable(path)]
         if left:
-            # Remains of a run that was killed, which no index names. One call cannot both remove a path and put it.
             self._clear(left, moment)
             moment = self._next(moment, 1)
-        unspeakable = [step.path for step in delta if is_unspeakable(step) and os.path.lexists(self._target.root / step.path)]
+        unspeakable = [path for step in delta.removals if is_unspeakable(path := step.path) and os.path.lexists(self._target.root / path)]
         if unspeakable:
             self._take_away(unspeakable, moment)
             moment = self._next(moment, 1)
-        rest = Delta(tuple(step for step in delta if not is_unspeakable(step)))
+        rest = Delta(tuple(step for step in delta if not (isinstance(step, Remove) and is_unspeakable(step.path))))
         streamed = revisions = 0
         parts = list(self._parts(rest)) if rest else []
         for number, part in enumerate(parts):
@@ -249,9 +248,19 @@ class Carrier:
                 raise PublishError(f"{place}: expected what was just published, found something else")
 
 
-def is_unspeakable(step: Step) -> bool:
-    """Whether a step removes a path with a colon, which `cvmfs_server` takes for the end of one path (spec C24, C26)."""
-    return isinstance(step, Remove) and ":" in step.path
+def in_the_way(delta: Delta) -> list[str]:
+    """Return what goes before the rest of a delta, where it is there: one call cannot both remove a path and put it (spec C4).
+
+    That is what the delta removes and puts anew, and what a run that was killed left where a tree comes, which no index names.
+    """
+    put = {step.path for step in delta if not isinstance(step, Remove)}
+    trees = {step.path for step in delta if isinstance(step, PutTree)}
+    return [*dict.fromkeys(step.path for step in delta if step.path in trees or (isinstance(step, Remove) and step.path in put))]
+
+
+def is_unspeakable(path: str) -> bool:
+    """Whether a path has a colon, which `cvmfs_server` takes for its end where it is to be removed (spec C24, C26)."""
+    return ":" in path
 
 
 def _is_catalog(step: Step) -> bool:

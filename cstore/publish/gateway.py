@@ -11,15 +11,15 @@ from urllib.request import urlopen
 
 from attrs import evolve
 
-from cstore.delta import Delta, PutTree, Step, file_of
+from cstore.delta import Delta, PutTree, Remove, Step, file_of
 from cstore.errors import PublishError
 from cstore.model.layout import CATALOG
-from cstore.publish.carrier import Carried, Carrier, Target, is_unspeakable
+from cstore.publish.carrier import Carried, Carrier, Target, in_the_way, is_unspeakable
 from cstore.publish.repository import Moment
 from cstore.publish.tarstream import TarStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["GatewayCarrier", "parse_published"]
@@ -54,21 +54,23 @@ class GatewayCarrier(Carrier):
         Others publish elsewhere meanwhile; the revision that is told is the first that is known to hold all of the delta.
         """
         self._make_base(moment)
-        for step in delta:
-            if isinstance(step, PutTree) and os.path.lexists(self._target.root / step.path):
-                self._repository.remove(self._target.placed(step.path))
-        marked = Delta(tuple(_marked(step) for step in delta))
+        first = in_the_way(delta)
+        self._remove(first, moment)
+        marked = Delta(tuple(_marked(step) for step in delta if not (isinstance(step, Remove) and step.path in first)))
         puts = marked.puts
         streamed = sum(self._put_part(part, moment) for part in self._parts(puts)) if puts else 0
-        there = [step for step in marked.removals if os.path.lexists(self._target.root / step.path)]
-        if unspeakable := [step.path for step in there if is_unspeakable(step)]:
-            self._take_away(unspeakable, moment)
-        for step in there:
-            if not is_unspeakable(step):
-                self._repository.remove(self._target.placed(step.path))
+        self._remove([step.path for step in marked.removals], moment)
         self.refresh()
         self._verify(marked)
         return Carried(self.moment(), streamed)
+
+    def _remove(self, paths: Sequence[str], moment: Moment) -> None:
+        there = [path for path in paths if os.path.lexists(self._target.root / path)]
+        if unspeakable := [path for path in there if is_unspeakable(path)]:
+            self._take_away(unspeakable, moment)
+        for path in there:
+            if not is_unspeakable(path):
+                self._repository.remove(self._target.placed(path))
 
     def _put_part(self, part: Delta, moment: Moment) -> int:
         with self._repository.ingest(base=self._target.path) as write:

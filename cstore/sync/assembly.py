@@ -10,6 +10,7 @@ from cstore.delta import Delta
 from cstore.errors import SourceError
 from cstore.hub.departing import Departing, Standing, standing
 from cstore.hub.layout import HubLayout, diff_in, is_own
+from cstore.hub.obstacles import refuse_obstacles
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.mend.containers import refuse_containers
@@ -86,10 +87,12 @@ class Assembly:
         Raises:
             ContentError: one is not what manifest and config promise, is damaged, or holds what no tree can.
             SourceError: the registry lacks a blob.
+            StoreError: something is in the way of the name.
         """
         if is_own(wanted.name):
             raise SourceError(f"{wanted.name}: expected the name of a registry, found one that hubs have for something of their own")
         taken = self._as_taken(wanted, image)
+        refuse_obstacles(self._reading, taken.layout, wanted.name, wanted.offers)
         if taken.batch is not None:
             taken.batch.verify(image)
             self._refuse_reserved(image, taken.batch.layers)

@@ -5,10 +5,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
 from cstore.delta import Delta, PutTree
 from cstore.errors import StoreError
-from cstore.hub.layout import HubLayout, flat_at
+from cstore.hub.layout import HubLayout, flat_at, layerfs_at
 from cstore.hub.planning import HubChange, Offered, plan_hub
 from cstore.hub.reading import HubReading
 from cstore.layer.entry import Entry, Kind
@@ -30,6 +31,7 @@ USUAL, ARM = HubLayout(Platform.parse("linux/amd64")), HubLayout(Platform.parse(
 ONE, TWO = ImageID("11" * 32), ImageID("22" * 32)
 BLOB = Digest("sha256", "ab" * 32)
 TREE = "podmanStore/pool/cd/cdef/diff"
+TREES = frozenset([Offer.LAYERS, Offer.FLAT])
 DAY = dt.date(2026, 11, 24)
 GRACE = dt.timedelta(days=14)
 
@@ -192,17 +194,31 @@ def test_the_status_is_told_only_with_a_change(root: Path) -> None:
     assert planned(root, change(offered(), status=b"2"), also=True) == ["file status.json"]
 
 
-def test_a_name_puts_nothing_else_aside(root: Path) -> None:
+def test_what_came_into_the_way_since_an_image_was_taken_stops_all(root: Path) -> None:
     (root / "example.org/atlas/a:1").mkdir(parents=True)
     with pytest.raises(StoreError) as caught:
         plan_hub(HubReading(root), change(offered()))
     assert str(caught.value) == f"{root}/example.org/atlas/a:1: expected a symlink or nothing at a public name, found a directory"
-    (root / "example.org/atlas/a:1").rmdir()
-    (root / "example.org/atlas").rmdir()
-    (root / "example.org/atlas").symlink_to("elsewhere")
-    with pytest.raises(StoreError) as caught:
-        plan_hub(HubReading(root), change(offered()))
-    assert str(caught.value) == f"{root}/example.org/atlas: expected a directory on the way to a public name, found a symlink"
+
+
+def test_a_name_that_leads_to_no_image_index_any_more_loses_it(root: Path) -> None:
+    """Quote: `index.json` beside it is the image index through which it was found (spec H4)."""
+    do(root, change(offered(index=b"index")))
+    assert do(root, change(offered())) == ["remove .metadata/example.org/atlas/a:1/index.json"]
+
+
+def test_what_is_made_anew_is_removed_before(root: Path) -> None:
+    """Quote: cstore puts each path once, and removes what is in the way in a call before (spec C4)."""
+    for path in (flat_at(ONE), layerfs_at(BLOB)):
+        (root / path).mkdir(parents=True)
+    steps = planned(root, evolve(change(offered(offers=TREES), has_catalogs=True), unsound=[BLOB], unsound_flats=[ONE]))
+    assert [step for step in steps if "catalog" not in step] == [
+        f"remove .flat/11/{ONE}",
+        f"remove .layers/ab/{BLOB.hex}/layerfs",
+        f"tree .flat/11/{ONE}",
+        f"symlink .layers/ab/{BLOB.hex}/layerfs",
+        "symlink example.org/atlas/a:1",
+    ]
 
 
 def test_the_steps_of_a_hub_are_carried_out_in_its_order(root: Path) -> None:

@@ -100,6 +100,24 @@ def test_one_image_that_is_damaged_keeps_no_other_from_being_published(hub: Hubb
     assert [*verify(hub.hub.root / "podmanStore")] == []
 
 
+def test_a_name_with_something_in_its_way_keeps_no_other_from_being_published(hub: Hubbed) -> None:
+    """Quote: an image that could not be published where it is to be is left out and told (spec Z3)."""
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.public("team/app:1").mkdir(parents=True)
+    report = hub.run(hub.wish("team/app:1", "team/app:2"))
+    assert outcomes(report) == {"team/app:1": "failed", "team/app:2": "added"}
+    (failed,) = [found for found in report.images if found.outcome is Outcome.FAILED]
+    assert failed.error == f"{hub.public('team/app:1')}: expected a symlink or nothing at a public name, found a directory"
+    assert not report.is_complete
+    root = hub.hub.root
+    assert [name for found in Store.open(root / "podmanStore").all_images() for name in found.names] == [
+        f"{hub.registry.address}/team/app:2"
+    ]
+    assert not (root / f".metadata/{hub.registry.address}/team/app:1").exists()
+    hub.public("team/app:1").rmdir()
+    assert outcomes(hub.run(hub.wish("team/app:1", "team/app:2"))) == {"team/app:1": "added", "team/app:2": "unchanged"}
+
+
 def test_errors_that_a_wishlist_ignores_are_told_and_are_no_failure(hub: Hubbed) -> None:
     hub.push("team/app", {"1": image(1)})
     report = hub.run(hub.wish("team/app:1", "team/gone:1", more=f"ignoreErrors: ['{hub.registry.address}/team/gone:*']\n"))
