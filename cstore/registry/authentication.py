@@ -131,7 +131,10 @@ def _basic(login: Login) -> str:
 
 def _request(endpoint: Endpoint, challenge: Challenge, login: Login | None, at: str) -> TokenRequest:
     realm = challenge.parameters.get("realm", "")
-    parts = urlsplit(realm)
+    try:
+        parts = urlsplit(realm)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme != "https" and not (endpoint.is_insecure and parts.scheme == "http"):
         raise SourceError(f"{at}: expected a server of tokens at an address that begins with https://, found another one")
     asked = {"service": challenge.parameters.get("service", ""), "scope": f"repository:{endpoint.repository}:pull"}

@@ -52,8 +52,12 @@ def origin(url: str, at: str) -> tuple[str, str, int]:
     except ValueError:
         host, port = None, None
     if host is None or parts.scheme not in _PORTS or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
-        raise SourceError(f"{at}: expected an address that begins with https:// and a host, found another one")
+        raise _no_address(at)
     return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
+
+
+def _no_address(at: str) -> SourceError:
+    return SourceError(f"{at}: expected an address that begins with https:// and a host, found another one")
 
 
 class Answer:
@@ -209,10 +213,12 @@ class Connections:
             if key not in self._pools:
                 options: dict[str, Any] = {"maxsize": self._most, "block": True}
                 if scheme == "https":
-                    context = self._certificates.context(host, port, is_insecure=is_insecure, at=at)
-                    self._pools[key] = urllib3.HTTPSConnectionPool(host, port, ssl_context=context, **options)
-                else:
-                    self._pools[key] = urllib3.HTTPConnectionPool(host, port, **options)
+                    options["ssl_context"] = self._certificates.context(host, port, is_insecure=is_insecure, at=at)
+                make = urllib3.HTTPSConnectionPool if scheme == "https" else urllib3.HTTPConnectionPool
+                try:
+                    self._pools[key] = make(host, port, **options)
+                except HTTPError:
+                    raise _no_address(at) from None
                 kind = _watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._heads)
                 self._pools[key].ConnectionCls = kind
             return self._pools[key]

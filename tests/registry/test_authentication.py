@@ -142,7 +142,7 @@ def test_the_other_member() -> None:
     assert Authentication(ALICE, Server(**answer)).after_refusal(HERE, BEARER, None, "x") == "Bearer other"
 
 
-@pytest.mark.parametrize("realm", ["http://auth.example.org/", "ftp://auth.example.org/", "", "/token"])
+@pytest.mark.parametrize("realm", ["http://auth.example.org/", "ftp://auth.example.org/", "", "/token", "https://["])
 def test_a_server_of_tokens_without_tls_is_not_asked(realm: str) -> None:
     """Spec Q6."""
     server = Server()

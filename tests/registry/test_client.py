@@ -119,6 +119,7 @@ def test_what_shows_who_is_asking_goes_nowhere_else(registry: Registry, where: s
     ("target", "said"),
     [
         ("file:///etc/passwd", "expected an address that begins with https:// and a host, found another one"),
+        ("http://%00/", "expected an address that begins with https:// and a host, found another one"),
         ("http://[", "expected to be led to an address, found something else"),
         ("http://user:secret@127.0.0.1:1/", "expected an address that begins with https:// and a host, found another one"),
         ("/v2/atlas/app/manifests/v1", "expected up to 10 redirects, found more"),
