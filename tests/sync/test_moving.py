@@ -157,6 +157,7 @@ def listed(ground: Ground) -> Listed:
 UNCHANGED = {"team/app:1": "unchanged", "team/app:2": "unchanged", "team/one:1": "unchanged"}
 KEPT = {"team/app:1": "kept", "team/app:2": "kept"}
 LIST, HEAD = "GET .*/team/app/tags/list", "HEAD .*/team/app/"
+PORTAL = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": b"<html>Who are you?</html>"}
 BASIC = {"WWW-Authenticate": 'Basic realm="tests"'}
 
 
@@ -187,6 +188,7 @@ BASIC = {"WWW-Authenticate": 'Basic realm="tests"'}
             "found status 401",
             id="unauthorized later",
         ),
+        pytest.param([("", PORTAL)], {**KEPT, "team/one:1": "failed"}, "expected JSON, found ", id="a page to log in"),
         pytest.param([("HEAD .*/team/one/", {"status": 404})], {"team/one:1": "failed"}, "found status 404", id="a tag that is gone"),
     ],
 )
