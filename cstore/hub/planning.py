@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
-from cstore.hub.converters import led_to
-from cstore.hub.layout import ABOUT, COVER, INDEX, MANIFEST, METADATA, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
+from cstore.hub.layout import ABOUT, INDEX, MANIFEST, METADATA, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
 from cstore.hub.obstacles import refuse_obstacles
+from cstore.hub.retiring import Retiring
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class HubChange:
     """Images with a flat tree that is to be made anew."""
     departing: Departing | None = None
     """Layers that leave the stores; None where none does."""
+    stored: Callable[[], Collection[str]] = frozenset
+    """Tells the digests of blobs, in hexadecimal, of which the stores have layers."""
     day: dt.date
     """Of today."""
     grace: dt.timedelta
@@ -109,7 +111,7 @@ def plan_hub(reading: HubReading, change: HubChange, *, also: bool = False) -> B
         *plan.unsound(),
         *(Remove(path=path) for path in plan.unused),
     ]
-    retired, outdated = plan.retired()
+    retired, outdated = Retiring(reading, change, plan.relinked, plan.unused).trees(changes=bool(coming or leaving or also))
     leaving += [Remove(path=path) for path in outdated]
     about = reading.about()
     if retired != about.retired:
@@ -205,32 +207,6 @@ class _Plan:
         """Yield the removals of trees that others replace."""
         yield from (Remove(path=flat_at(image)) for image in self._change.unsound_flats)
         yield from (Remove(path=layerfs_at(digest)) for digest in self._change.unsound)
-
-    def retired(self) -> tuple[dict[str, dt.date], list[str]]:
-        """Return the flat trees that are retired afterwards, and those that are to go."""
-        leading = self._reading.names()
-        leading.update({o.layout.name(o.name): o.image for o in self._change.offered if Offer.FLAT in o.offers})
-        for path in self._change.removed:
-            leading.pop(path, None)
-        before = self._reading.about().retired
-        unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}
-        unused |= {*self._former_covers(), *(path for path in before if COVER in path and self._reading.found(path) == "a directory")}
-        unused -= {shown.path for shown in self._change.shown.values()} | {step.path for step in self.relinked}
-        unused = {path for path in unused if not path.startswith(tuple(f"{gone}/" for gone in self.unused))}
-        for store in self._reading.other_stores():
-            unused -= led_to(self._reading.root, store)
-        since = {path: before.get(path, self._change.day) for path in sorted(unused)}
-        outdated = [path for path, day in since.items() if path in before and self._change.day - day >= self._change.grace]
-        return {path: day for path, day in since.items() if path not in outdated}, outdated
-
-    def _former_covers(self) -> Iterator[str]:
-        """Yield the trees that covered several chains before others do."""
-        leading = {layerfs_at(digest): target_from(layerfs_at(digest), shown.path) for digest, shown in self._change.shown.items()}
-        leading.update({step.path: step.target for step in self.relinked if isinstance(step, PutSymlink)})
-        for path, target in leading.items():
-            former = self._reading.target(path) or ""
-            if COVER in former and former != target:
-                yield f"{path.rpartition('/')[0]}/{former.rpartition('/')[2]}"
 
     def catalogs(self, coming: Sequence[Step]) -> Iterator[Step]:
         if self._change.has_catalogs:

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
-from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, OTHERS, STATUS, STORE, layerfs_at
+from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, NOTES, OTHERS, STATUS, STORE, layerfs_at
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
@@ -120,13 +120,27 @@ class HubReading:
 
     def layer_links(self) -> Iterator[tuple[Digest, str]]:
         """Yield the layers whose tree is a symlink, by the digests of their blobs, each with the path in the hub to which that leads."""
+        for digest, layer in self._layers(LAYERFS):
+            target = layer.target(LAYERFS)
+            if target is not None:
+                yield digest, posixpath.normpath(posixpath.join(posixpath.dirname(layerfs_at(digest)), target))
+
+    def noted_layers(self) -> Iterator[Digest]:
+        """Yield the layers, by the digests of their blobs, that the present converter has ingested: it notes beside a tree what that is."""
+        for digest, layer in self._layers(NOTES):
+            if layer.found(NOTES) == "a directory" and layer.found(LAYERFS) == "a directory":
+                yield digest
+
+    def _layers(self, having: str) -> Iterator[tuple[Digest, Directory]]:
+        """Yield the directories of all layers in which something has this name, each open until the next is asked for."""
         with room(self.root, "") as top:
             for name, here in _trees(top, LAYERS) if top is not None else ():
-                digest = _blob(name)
-                with here.opened(name) as layer:
-                    target = layer.target(LAYERFS) if layer is not None else None
-                if digest is not None and target is not None:
-                    yield digest, posixpath.normpath(posixpath.join(posixpath.dirname(layerfs_at(digest)), target))
+                # To open each of many directories, of which few have it, would take several times as long.
+                digest = _blob(name) if here.status(f"{name}/{having}") is not None else None
+                if digest is not None:
+                    with here.opened(name) as layer:
+                        if layer is not None:
+                            yield digest, layer
 
     def flats(self) -> list[ImageID]:
         """Return the images of which there is a flat tree."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cstore.errors import ContentError, StoreError
 from cstore.files import LARGEST_INDEX, UnreadableError
 from cstore.hub.covering import laid
-from cstore.hub.layout import flat_at, layer_at, layerfs_at
+from cstore.hub.layout import NOTES, flat_at, layer_at, layerfs_at
 from cstore.index.gojson import decode
 from cstore.layer.names import MARK
 from cstore.mend.laid import look
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["is_sound_flat", "is_sound_layer"]
 
 _ROOM = ".singularity.d"
-_NOTES = ".metadata"
 _MARK = os.fsdecode(MARK)
 
 
@@ -70,7 +69,7 @@ def is_sound_layer(root: Path, digest: Digest, diff_id: Digest) -> bool:
 
 def _noted_diff(root: Path, digest: Digest) -> object:
     """Return what the converter noted as diff ID; None where it did not."""
-    path = f"{layer_at(digest)}/{_NOTES}/layers.json"
+    path = f"{layer_at(digest)}/{NOTES}/layers.json"
     try:
         data = read(root, path, LARGEST_INDEX)
         values = decode(data, path) if data is not None else None

@@ -157,6 +157,7 @@ class Assembly:
                 unsound=unsound,
                 unsound_flats=self._trees.unsound_flats(self._taken),
                 departing=departing,
+                stored=partial(self._stored, readings),
                 day=self._day,
                 grace=self._grace,
                 has_catalogs=self._hub.has_catalogs,
@@ -216,6 +217,11 @@ class Assembly:
 
     def _standing(self, readings: dict[str, Store], departing: Departing | None, diff: Digest) -> list[Standing]:
         return standing(self._all(readings), diff, departing.layers if departing is not None else {})
+
+    def _stored(self, readings: dict[str, Store]) -> set[str]:
+        """Return the digests of the blobs, in hexadecimal, of which the stores have layers."""
+        found = (layer.compressed_diff_digest for store in self._all(readings).values() for layer in store.all_layers())
+        return {digest.hex for digest in found if digest is not None} | self._used
 
     def _all(self, readings: dict[str, Store]) -> dict[str, Store]:
         """Return the readings of all stores; those that were not read yet are read."""

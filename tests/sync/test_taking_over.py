@@ -147,6 +147,25 @@ def test_a_flat_tree_on_which_its_podman_store_stands_is_not_retired(hub: Hubbed
     assert not former.exists()
 
 
+def test_a_layer_that_nothing_needs_any_more_goes_when_something_else_changes(hub: Hubbed) -> None:
+    """Quote: it is retired, and removed after the grace, in rounds in which something else changes (spec H15)."""
+    layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)}).rename(hub.place / "old-store")
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    bottom = tree_of(hub.hub.root, image(1), 0)
+    assert not bottom.is_symlink()
+    there = []
+    for days in (0, 14, 15, 28, 29):
+        hub.days = days
+        hub.push("team/app", {"1": Image(layers=(tar(file("data", b"%d" % days)),))})
+        assert hub.run(wishes).is_complete
+        hub.run(wishes)
+        there.append(bottom.exists())
+    assert there == [True, True, True, True, False]
+    assert not bottom.parent.exists()
+    assert [problem for problem in verify(hub.hub.root / "podmanStore") if problem.reach is not Reach.NOTE] == []
+
+
 def test_what_was_adopted_into_a_store_that_takes_the_place_of_its_own_is_not_converted_again(hub: Hubbed) -> None:
     sound = Image(layers=(BASE, tar(file("data/1", b"one"))))
     hub.push("team/app", {"1": sound})
