@@ -19,7 +19,7 @@ ROOMS = [
     ("model",),
     ("index",),
     ("layer",),
-    ("confined", "files", "origin"),
+    ("confined", "files", "origin", "waiting"),
     ("location", "registry", "store"),
     ("source",),
     ("changes", "comparison", "delta", "leaving", "planning", "pruning", "showing", "steps", "views"),

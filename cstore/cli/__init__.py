@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cstore import __version__
+from cstore.cli.interrupts import Interrupts, interruptible
 from cstore.errors import StoreError
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 fine, 1 where a verb found something, 2 usage, 3 error (one sentence on stderr)."""
+    with interruptible() as interrupts:
+        _run(arguments, interrupts)
+
+
+def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> None:
     try:
         code = program.main(arguments, prog_name="cstore", standalone_mode=False)
     except click.UsageError as error:
@@ -63,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # click ends like this when nobody reads its output any more.
         sys.exit(_FAILED if end.code == 1 else end.code)
     except (click.Abort, KeyboardInterrupt):
+        interrupts.is_over = True
         click.echo("cstore: interrupted", err=True)
         sys.exit(_INTERRUPTED)
     except OSError as error:

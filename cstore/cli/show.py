@@ -37,7 +37,7 @@ __all__ = [
 _TELLING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _STEP_SIZE = 1000
-_COUNTING = ("checking", "reading", "looking up", "opening", "fetching")
+_COUNTING = ("checking", "reading", "listing tags of", "looking up", "opening", "fetching")
 _WAITING = "waiting for"
 
 
@@ -151,8 +151,12 @@ def progress() -> Iterator[Progress]:
 def _amount(work: str, subject: str, total: int) -> str:
     """Return what a work is about and how much there is of it: a check counts things, waiting nothing, all else bytes."""
     if work in _COUNTING:
-        return f"{total} {subject.removesuffix('s') if total == 1 else subject}"
+        return f"{total} {_singular(subject) if total == 1 else subject}"
     return subject if work == _WAITING else f"{subject} ({size(total)})"
+
+
+def _singular(things: str) -> str:
+    return f"{things.removesuffix('ies')}y" if things.endswith("ies") else things.removesuffix("s")
 
 
 class _Lines:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 from weakref import WeakValueDictionary
 
+from cstore import waiting
 from cstore.errors import ContentError, SourceError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Cache:
     def __init__(self, directory: Path, most: int = USUAL_SIZE, pause: Callable[[float], object] | None = None) -> None:
         self.directory = directory
         self._most = most
-        self._pause = pause or threading.Event().wait
+        self._pause = pause or waiting.pause
         self._seen: set[Digest] = set()
         """Whose files were seen to be right, by this process."""
         self._guard = threading.Lock()

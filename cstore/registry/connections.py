@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, SSLError
 
 from cstore.errors import SourceError
-from cstore.registry.deadlines import Deadlines
+from cstore.registry.deadlines import Deadlines, shut
+from cstore.registry.watched import watched
+from cstore.waiting import LOOK, ended_by, see_wanted
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Mapping
 
     from cstore.registry.certificates import Certificates
@@ -74,6 +77,7 @@ class Answer:
         self._response = response
         self._patience = patience
         self._tally = tally
+        self._wire: socket.socket | None = getattr(response.connection, "wire", None)
 
     @property
     def challenges(self) -> list[str]:
@@ -114,7 +118,8 @@ class Answer:
         while True:
             begin = time.monotonic()
             try:
-                chunk = self._response.read1(_CHUNK, decode_content=False)
+                with ended_by(self._shut):
+                    chunk = self._response.read1(_CHUNK, decode_content=False)
             except (HTTPError, OSError, ValueError) as error:
                 raise LostError(_reason(error)) from None
             if not chunk:
@@ -143,6 +148,9 @@ class Answer:
                 raise SourceError(f"{at}: expected an answer of up to {most} bytes, found more")
             parts.append(chunk)
         return b"".join(parts)
+
+    def _shut(self) -> None:
+        shut(self._wire)
 
 
 class Connections:
@@ -176,18 +184,11 @@ class Connections:
         parts = urlsplit(url)
         with self._lock:
             self.requests += 1
+        target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        sent = {"User-Agent": "cstore", "Accept-Encoding": "identity", **headers}
+        timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence)
         try:
-            response = pool.urlopen(
-                method,
-                f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}",
-                body=body,
-                headers={"User-Agent": "cstore", "Accept-Encoding": "identity", **headers},
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence),
-            )
+            response = _answered(pool, method, target, body=body, headers=sent, timeout=timeout)
         except SSLError as error:
             raise RejectedError(_reason(error)) from None
         except NewConnectionError as error:
@@ -219,26 +220,21 @@ class Connections:
                     self._pools[key] = make(host, port, **options)
                 except HTTPError:
                     raise _no_address(at) from None
-                kind = _watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._heads)
+                kind = watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._heads)
                 self._pools[key].ConnectionCls = kind
             return self._pools[key]
 
 
-def _watched(kind: type[HTTPConnection], deadlines: Deadlines) -> type[HTTPConnection]:
-    """Return a kind of connection that is given up when the head of an answer has not come in time."""
-
-    class Watched(kind):  # type: ignore[valid-type, misc]  # one of two
-        def connect(self) -> None:
-            super().connect()
-            # urllib3 would warn on stderr of what the administrator has configured.
-            self.is_verified = True
-
-        def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
-            # The time for one reading begins anew with each byte, and a head has room for millions of them.
-            with deadlines.over(self.sock):
-                return super().getresponse()
-
-    return Watched
+def _answered(pool: urllib3.HTTPConnectionPool, method: str, target: str, **asked: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - as urllib3 has it
+    """Send a request as soon as one of the pool's connections is free."""
+    # What is waited for is seconds, whole or not, which urllib3's types do not tell.
+    usual: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False, "decode_content": False, "pool_timeout": LOOK}
+    while True:
+        see_wanted()
+        try:
+            return pool.urlopen(method, target, **usual, **asked)
+        except EmptyPoolError:
+            continue
 
 
 def _reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Deadlines"]
+__all__ = ["Deadlines", "shut"]
 
 
 class Deadlines:
@@ -61,13 +61,15 @@ class Deadlines:
                     if end > now:
                         break
                     del self._watched[key]
-                    _shut(connection)
+                    shut(connection)
                 # Whatever comes meanwhile ends later than what is there, or than in so many seconds.
                 self._changed.wait(next((end - now for end, _ in self._watched.values()), self._seconds))
 
 
-def _shut(connection: socket.socket) -> None:
-    """Have whoever reads from a connection find its end."""
+def shut(connection: socket.socket | None) -> None:
+    """Have whoever waits for a connection find its end."""
+    if connection is None:
+        return
     try:
         # Not by the method of TLS's sockets, which changes the object that another thread is using.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

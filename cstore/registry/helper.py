@@ -11,6 +11,7 @@ from cstore.index.gojson import decode
 from cstore.model.digest import found
 from cstore.model.fields import Fields
 from cstore.registry.login import Login
+from cstore.waiting import ended_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ def ask_helper(name: str, server: str, environment: Mapping[str, str] | None, se
         raise SourceError(f"credential helper: expected a name such as secretservice, found {found(name)}")
     program = f"docker-credential-{name}"
     try:
-        done = subprocess.run([program, "get"], input=server.encode(), capture_output=True, env=environment, timeout=seconds, check=False)
+        done = _run([program, "get"], server.encode(), environment, seconds)
     except subprocess.TimeoutExpired:
         raise SourceError(f"{program}: expected credentials for {server} within {seconds:g} s, found no answer") from None
     except OSError as error:
@@ -53,6 +54,19 @@ def ask_helper(name: str, server: str, environment: Mapping[str, str] | None, se
         shown = "".join(sign if sign.isprintable() else "?" for sign in text[:_SHOWN])
         raise SourceError(f'{program}: expected credentials for {server}, found exit code {done.returncode}, "{shown}"')
     return _login(done.stdout, f"{program}: {server}")
+
+
+def _run(command: list[str], said: bytes, environment: Mapping[str, str] | None, seconds: float) -> subprocess.CompletedProcess[bytes]:
+    """Run a program as `subprocess.run` does; it is killed where nobody waits for it any more."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as process:
+        try:
+            with ended_by(process.kill):
+                out, err = process.communicate(said, timeout=seconds)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _login(data: bytes, at: str) -> Login | None:

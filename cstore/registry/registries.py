@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
+from cstore import waiting
 from cstore.errors import ContentError, FormatError, SourceError
 from cstore.model.digest import Digest
 from cstore.model.manifest import DOCKER_LIST, DOCKER_MANIFEST, LARGEST_DOCUMENT, OCI_INDEX, OCI_MANIFEST
@@ -68,7 +68,7 @@ class Registries:
         cache: Cache | None = None,
         most_per_host: int = 4,
         progress: Progress = silent,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] = waiting.pause,
         patience: Patience | None = None,
     ) -> None:
         self._configuration = configuration
@@ -92,7 +92,7 @@ class Registries:
         cache: Cache | None = None,
         most_per_host: int = 4,
         progress: Progress = silent,
-        pause: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] = waiting.pause,
         patience: Patience | None = None,
     ) -> Self:
         """Return those of this machine, with podman's and docker's files in their usual places.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import frozen
+
+from cstore.waiting import LOOK, Waiter, see_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,27 +51,29 @@ def abreast(works: Sequence[Work[T]], workers: int, progress: Progress) -> list[
     """Do works, some at once, and return what they return, in their order.
 
     The first one in their order that fails decides: its error is raised, whenever it came. Those after it are stopped, those before it
-    go on to their end, since one of them might fail too. On return, and on any error, no work is going on any more.
+    go on to their end, since one of them might fail too. On return, and on any error, no work is going on any more: one that waits for
+    others, as for a registry, is told to give up. Only where the end of that is interrupted too, threads may be left, and they neither go
+    on for long nor keep the program from ending.
 
     Args:
         works: in the order in which one alone would do them.
-        workers: how many are done at once; with 1 all is done in the caller's thread.
+        workers: how many are done at once, each in a thread of its own, so that the caller's can be interrupted at any moment.
         progress: is told of one work after the other, in order, in the caller's thread; of one that began before its turn, what it did
-            until then is told at once.
+            until then is told at once, and while nothing comes, 0 again and again, so that it can end the works.
 
     Raises:
         Exception: whatever the first failing work raises.
     """
-    if min(workers, len(works)) <= 1:
-        return [work.run(progress(work.name, work.subject, work.size)) for work in works]
     crew = _Crew(works, progress)
-    threads = [threading.Thread(target=crew.work, name=f"cstore-work-{number}") for number in range(min(workers, len(works)))]
+    threads = [Waiter(crew.work, f"cstore-work-{number}") for number in range(min(workers, len(works)))]
     try:
         for thread in threads:
             thread.start()
         return crew.results()
     finally:
         crew.stop()
+        for thread in threads:
+            thread.give_up()
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
@@ -114,7 +118,11 @@ class _Crew(Generic[T]):
             if early[number]:
                 advance(early[number])
             while number not in ended:
-                told, size = self._told.get()
+                try:
+                    told, size = self._told.get(timeout=LOOK)
+                except Empty:
+                    see_wanted()
+                    told, size = number, 0
                 if size is None:
                     ended.add(told)
                 elif told == number:

@@ -35,7 +35,7 @@ def ask(name: str, things: str, questions: Mapping[K, Callable[[], T]], progress
 
     def each(_name: str, _subject: str, _total: int) -> Callable[[int], object]:
         advance(1)
-        return lambda _size: None
+        return lambda _size: advance(0)
 
     def work(question: Callable[[], T]) -> Work[T | StoreError]:
         def run(_advance: Callable[[int], object]) -> T | StoreError:

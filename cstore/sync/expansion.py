@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 from cstore.errors import FormatError, SourceError, StoreError
 from cstore.model.digest import found
 from cstore.model.tag_pattern import TagPattern
+from cstore.progress import Progress, silent
 from cstore.sync.asking import ask
 
 if TYPE_CHECKING:
@@ -100,13 +101,14 @@ class Expansion:
         return next((wish.name.tagged(tag) for wish in taking), None)
 
 
-def expand(
+def expand(  # noqa: PLR0913 - keywords, each of them one thing to choose
     wishlists: Sequence[Wishlist],
     tags: TagLister,
     *,
     platform: Platform,
     offers: frozenset[Offer],
     unread: Iterable[str] = (),
+    progress: Progress = silent,
 ) -> Expansion:
     """Return what wishlists want. The list of tags of a repository is asked for once, and only if a pattern needs it.
 
@@ -116,8 +118,9 @@ def expand(
         platform: of wishes that name none.
         offers: of wishes that name none.
         unread: what is wrong with other wishlists.
+        progress: is told of the lists of tags.
     """
-    lists = _lists((wish for wishlist in wishlists for wish in wishlist.wishes), tags)
+    lists = _lists((wish for wishlist in wishlists for wish in wishlist.wishes), tags, progress)
     gathered = _Gathered(platform=platform, offers=offers)
     for wishlist in wishlists:
         for wish in wishlist.wishes:
@@ -183,10 +186,11 @@ def _repository(name: RemoteName) -> RemoteName:
     return name.tagged("latest")
 
 
-def _lists(wishes: Iterable[Wish], tags: TagLister) -> dict[RemoteName, tuple[str, ...] | str]:
+def _lists(wishes: Iterable[Wish], tags: TagLister, progress: Progress) -> dict[RemoteName, tuple[str, ...] | str]:
     """Return the tags of each repository of which a pattern is wished, or why they are unknown."""
     repositories = dict.fromkeys(_repository(wish.name) for wish in wishes if wish.needs_tags)
-    answers = ask("listing tags of", "repositories", {repository: partial(_listed, repository, tags) for repository in repositories})
+    questions = {repository: partial(_listed, repository, tags) for repository in repositories}
+    answers = ask("listing tags of", "repositories", questions, progress)
     return {repository: str(answer) if isinstance(answer, StoreError) else answer for repository, answer in answers.items()}
 
 

@@ -125,7 +125,14 @@ class Round:
             read, unread = read_wishlists(wishlists)
             asked = None if only is None else frozenset(map(_asked, only))
             self.wishlists = read if asked is None else tuple(_narrowed(wishlist, asked) for wishlist in read)
-            expansion = expand(self.wishlists, self._registries, platform=self._terms.platform, offers=self._terms.offers, unread=unread)
+            expansion = expand(
+                self.wishlists,
+                self._registries,
+                platform=self._terms.platform,
+                offers=self._terms.offers,
+                unread=unread,
+                progress=self._progress,
+            )
             wanted = tuple(image for image in expansion.wanted if asked is None or _is_among(image.name, asked))
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):

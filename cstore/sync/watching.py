@@ -29,7 +29,7 @@ SETTLING = 1.0
 """Seconds for which a watch waits after a notification, since registries tell of one push several times."""
 _LONGEST_WAIT = 3600.0
 _USUAL_BEAT = 60.0
-_BEFORE_PUBLISHING = ("looking up", "opening", "fetching", "downloading", "verifying")
+_BEFORE_PUBLISHING = ("listing tags of", "looking up", "opening", "fetching", "downloading", "verifying")
 """Works at which a round may end when the end is asked for: nothing is published yet."""
 
 
@@ -77,7 +77,8 @@ def heeding(progress: Progress, inbox: Inbox, supervisor: Supervisor) -> Progres
 
     def told(work: str, subject: str, total: int) -> Callable[[int], object]:
         def moved(size: int) -> object:
-            supervisor.beat()
+            if size:
+                supervisor.beat()
             if inbox.stopping and work in _BEFORE_PUBLISHING:
                 raise Stopped
             return advance(size)

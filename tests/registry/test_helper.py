@@ -9,6 +9,7 @@ import pytest
 from cstore.errors import SourceError
 from cstore.registry.helper import ask_helper
 from cstore.registry.login import Login
+from cstore.waiting import GivenUpError, Waiter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,26 @@ def test_one_that_says_nothing(tmp_path: Path) -> None:
         ask_helper("x", "a.org", environment, 0.2)
     assert str(error.value) == "docker-credential-x: expected credentials for a.org within 0.2 s, found no answer"
     assert time.monotonic() - begin < 30
+
+
+def test_one_for_which_nobody_waits_any_more(tmp_path: Path) -> None:
+    environment = make(tmp_path, f"echo > {tmp_path}/begun; exec sleep 60")
+    ends: list[object] = []
+
+    def run() -> None:
+        try:
+            ends.append(ask_helper("x", "a.org", environment))
+        except GivenUpError as error:
+            ends.append(type(error))
+
+    waiter = Waiter(run, "of a test")
+    waiter.start()
+    end = time.monotonic() + 30
+    while not (tmp_path / "begun").exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    waiter.give_up()
+    waiter.join(30)
+    assert (waiter.is_alive(), ends) == (False, [GivenUpError])
 
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cstore.source.abreast import MOST_WORKERS, Work, abreast, usual_workers
+from cstore.waiting import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,6 +150,26 @@ def test_ctrl_c_stops_all_works() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert sorted(ended) == [0, 1]
+
+
+def test_works_that_wait_are_ended_by_what_ends_all() -> None:
+    waits = threading.Barrier(3, timeout=PATIENCE)
+
+    def run(_advance: Callable[[int], object]) -> None:
+        waits.wait()
+        pause(600)
+
+    def progress(_work: str, _subject: str, _total: int) -> Callable[[int], object]:
+        waits.wait()
+        return advance
+
+    def advance(size: int) -> None:
+        assert size == 0, "nothing comes, and still it is told"
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        abreast([Work("doing", str(number), 0, run) for number in range(2)], 2, progress)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cstore-work-")]
 
 
 def test_a_progress_that_fails_stops_all_works() -> None:
