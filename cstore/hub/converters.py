@@ -1,18 +1,23 @@
-"""Podman stores in a hub that cstore has not made: what they lead to stays, as they do (spec H11)."""
+"""What other writers have left in a hub: podman stores, of which all that they lead to stays (spec H11), and notes of images."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
 
+from cstore.errors import FormatError
 from cstore.hub.layout import FLAT, LAYERS
+from cstore.index.gojson import decode
+from cstore.model.fields import Fields
 from cstore.origin import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["led_to"]
+    from cstore.model.manifest import Manifest
+
+__all__ = ["led_to", "names_image"]
 
 _ROOM = "overlay"
 
@@ -27,6 +32,26 @@ def led_to(root: Path, store: str) -> frozenset[str]:
         store: the path of the store in it.
     """
     return frozenset(_led_to(root, store))
+
+
+def names_image(noted: bytes, manifest: Manifest) -> bool:
+    """Whether what the present converter noted of an image is this manifest: it writes what it has read in keys of its own.
+
+    Args:
+        noted: the bytes of its manifest.json.
+        manifest: that of a registry.
+    """
+    try:
+        found = Fields(decode(noted, ""), "")
+    except FormatError:
+        return False
+    wanted = [str(descriptor.digest) for descriptor in (manifest.config, *manifest.layers)]
+    return [*_digests([found.raw("Config")]), *_digests(found.raw("Layers"))] == wanted
+
+
+def _digests(descriptors: object) -> Iterator[object]:
+    for descriptor in descriptors if isinstance(descriptors, list) else ():
+        yield descriptor.get("Digest") if isinstance(descriptor, dict) else None
 
 
 def _led_to(root: Path, store: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.model.remote import RemoteName
     from cstore.store import Store
 
-__all__ = ["HubLayout", "catalogs", "cover_at", "diff_in", "flat_at", "is_own", "layer_at", "layerfs_at", "target_from"]
+__all__ = ["HubLayout", "catalogs", "cover_at", "diff_in", "flat_at", "is_own", "layer_at", "layerfs_at", "own_name", "target_from"]
 
 STORE = "podmanStore"
 """The store of images for the usual platform."""
@@ -39,6 +39,8 @@ NOTES = ".metadata"
 MANIFEST = "manifest.json"
 INDEX = "index.json"
 """The image index through which the manifest was found."""
+_USUAL_VARIANTS = ("v7", "v8")
+"""Those that machines of some architecture have, so that paths leave them out."""
 USUAL = Platform("linux", "amd64")
 """The platform whose images are in the store without a suffix, and have their names at the top."""
 
@@ -51,6 +53,7 @@ class HubLayout:
     """
 
     def __init__(self, platform: Platform) -> None:
+        self._platform = platform
         self._word = "" if USUAL.rank(platform) == 0 else _word(platform)
 
     @property
@@ -65,6 +68,25 @@ class HubLayout:
     def metadata(self, name: RemoteName) -> str:
         """Where the metadata of a public name are, a directory."""
         return f"{METADATA}/{self.name(name)}"
+
+    def other_names(self, name: RemoteName) -> tuple[str, ...]:
+        """Where the present converter has the same name besides: it has one for each platform, and writes usual variants (spec H16)."""
+        words = (self._platform.architecture, *(f"{self._platform.architecture}:{variant}" for variant in _USUAL_VARIANTS))
+        paths = (f"{OTHERS}/{word}/{name.public}" for word in words)
+        own = self.name(name)
+        return tuple(path for path in paths if path != own and own_name(path) == own)
+
+
+def own_name(path: str) -> str:
+    """Return where a public name is that the present converter may have elsewhere (spec H16)."""
+    if not path.startswith(f"{OTHERS}/"):
+        return path
+    word, _, name = path.removeprefix(f"{OTHERS}/").partition("/")
+    architecture, _, variant = word.partition(":")
+    if "-" in architecture:
+        return path
+    platform = Platform(USUAL.os, architecture, variant)
+    return name if USUAL.rank(platform) == 0 else f"{OTHERS}/{_word(platform)}/{name}"
 
 
 def is_own(name: RemoteName) -> bool:

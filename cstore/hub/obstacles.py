@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cstore.hub.reading import HubReading
     from cstore.model.remote import RemoteName
 
-__all__ = ["refuse_obstacles"]
+__all__ = ["is_free", "refuse_obstacles"]
 
 
 def refuse_obstacles(reading: HubReading, layout: HubLayout, name: RemoteName, offers: Collection[Offer]) -> None:
@@ -33,6 +33,16 @@ def refuse_obstacles(reading: HubReading, layout: HubLayout, name: RemoteName, o
             path = f"{layout.metadata(name)}/{document}"
             _refuse(reading, path, ("nothing", "a file"), "a file or nothing where a name is described")
             _refuse_way(reading, path, "what describes a name")
+
+
+def is_free(reading: HubReading, path: str) -> bool:
+    """Whether nothing but directories is on the way to a path."""
+    above = path.rpartition("/")[0]
+    while above:
+        if reading.found(above) not in ("nothing", "a directory"):
+            return False
+        above = above.rpartition("/")[0]
+    return True
 
 
 def _refuse_way(reading: HubReading, path: str, what: str) -> None:

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from cstore.delta import Delta, PutSymlink, PutTree, Remove, file_of
 from cstore.hub.layout import ABOUT, INDEX, MANIFEST, METADATA, STATUS, catalogs, flat_at, layer_at, layerfs_at, target_from
-from cstore.hub.obstacles import refuse_obstacles
+from cstore.hub.obstacles import is_free, refuse_obstacles
 from cstore.hub.retiring import Retiring
 from cstore.model.offer import Offer
 
@@ -42,6 +42,18 @@ class Offered:
     """The image index through which it was found."""
     layers: tuple[tuple[Digest, str], ...] = ()
     """The digest of each layer's blob, base first, with the path of its tree in a store of the hub; empty where it is to get its own."""
+
+    def names(self, reading: HubReading) -> Iterator[str]:
+        """Yield where the name is to lead to the image: its own path, and those of the converter's that are there."""
+        yield self.layout.name(self.name)
+        others = self.layout.other_names(self.name)
+        yield from (path for path in others if reading.flat_of(path) is not None and is_free(reading, path))
+
+    def places(self, reading: HubReading) -> Iterator[str]:
+        """Yield the directories that are to describe the name, likewise."""
+        yield self.layout.metadata(self.name)
+        others = (f"{METADATA}/{path}" for path in self.layout.other_names(self.name))
+        yield from (path for path in others if reading.found(path) == "a directory" and is_free(reading, f"{path}/{MANIFEST}"))
 
 
 @frozen(kw_only=True)
@@ -174,18 +186,17 @@ class _Plan:
 
     def names(self) -> Iterator[Step]:
         """Yield the public names that do not lead to their images yet."""
-        for offered in self._change.offered:
-            path = offered.layout.name(offered.name)
-            if Offer.FLAT in offered.offers and self._reading.flat_of(path) != offered.image:
-                refuse_obstacles(self._reading, offered.layout, offered.name, {Offer.FLAT})
-                yield PutSymlink(path=path, target=target_from(path, flat_at(offered.image)))
+        for offered in self._offering(Offer.FLAT):
+            for path in offered.names(self._reading):
+                if self._reading.flat_of(path) != offered.image:
+                    refuse_obstacles(self._reading, offered.layout, offered.name, {Offer.FLAT})
+                    yield PutSymlink(path=path, target=target_from(path, flat_at(offered.image)))
 
     def documents(self) -> Iterator[Step]:
         """Yield the manifests that are not there yet."""
         for offered in self._offering(Offer.METADATA):
-            directory = offered.layout.metadata(offered.name)
-            for name, data in ((INDEX, offered.index), (MANIFEST, offered.manifest)):
-                path = f"{directory}/{name}"
+            documents = ((INDEX, offered.index), (MANIFEST, offered.manifest))
+            for path, data in ((f"{place}/{name}", data) for place in offered.places(self._reading) for name, data in documents):
                 if data is not None and not self._reading.holds(path, data):
                     refuse_obstacles(self._reading, offered.layout, offered.name, {Offer.METADATA})
                     yield file_of(path, data)
@@ -193,9 +204,8 @@ class _Plan:
     def outdated_documents(self) -> Iterator[Step]:
         """Yield the removals of image indexes of images that are found without one now."""
         for offered in self._offering(Offer.METADATA):
-            path = f"{offered.layout.metadata(offered.name)}/{INDEX}"
-            if offered.index is None and self._reading.found(path) != "nothing":
-                yield Remove(path=path)
+            paths = (f"{place}/{INDEX}" for place in offered.places(self._reading) if offered.index is None)
+            yield from (Remove(path=path) for path in paths if self._reading.found(path) != "nothing")
 
     def removed_names(self) -> Iterator[Step]:
         for path in self._change.removed:

@@ -62,7 +62,8 @@ class Retiring:
     def _unused_trees(self, before: Collection[str]) -> set[str]:
         """Return the flat trees to which no name leads, and the trees of layers that cover several chains no more."""
         leading = self._reading.names()
-        leading.update({o.layout.name(o.name): o.image for o in self._change.offered if Offer.FLAT in o.offers})
+        offered = (offered for offered in self._change.offered if Offer.FLAT in offered.offers)
+        leading.update({path: image.image for image in offered for path in image.names(self._reading)})
         for path in self._change.removed:
             leading.pop(path, None)
         unused = {*map(flat_at, self._reading.flats())} - {*map(flat_at, leading.values())}

@@ -103,6 +103,11 @@ class Assembly:
             self.uses(wanted, image)
         self._taken.append(taken)
 
+    def is_sound(self, wanted: Wanted, image: SourceImage) -> bool:
+        """Whether nothing that is there of an image is made anew: no tree of it is one that its readers would misread (spec H12, H13)."""
+        taken = [self._as_taken(wanted, image)]
+        return not self._trees.unsound(taken) and not self._trees.unsound_flats(taken)
+
     def uses(self, wanted: Wanted, image: SourceImage) -> None:
         """Note that an image is offered, and in no store, so that no tree goes to which a layer of it leads."""
         if Offer.LAYERS in wanted.offers and Offer.PODMAN not in wanted.offers:

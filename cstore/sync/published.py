@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cstore.errors import StoreError
 from cstore.files import UnreadableError
+from cstore.hub.converters import names_image
 from cstore.hub.layout import HubLayout, flat_at
 from cstore.hub.reading import HubReading
 from cstore.index.gojson import decode
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from cstore.model.image import ImageRecord
     from cstore.publish.hub import Hub
+    from cstore.source.image import SourceImage
     from cstore.sync.expansion import Wanted
 
 __all__ = ["Published"]
@@ -110,6 +112,20 @@ class Published:
         elif record is not None and wanted.offers & {Offer.FLAT, Offer.LAYERS}:
             manifest = self._kept_manifest(layout.store, record)
         return self.has_trees(wanted, manifest)
+
+    def is_noted(self, wanted: Wanted, image: SourceImage) -> bool:
+        """Whether the present converter noted this image under its name, and all that is to be offered of it is there (spec Z10).
+
+        What it noted is not what the registry has byte for byte, so that no digest tells.
+        """
+        described = self.reading.description(HubLayout(wanted.platform).metadata(wanted.name))
+        if described is None or not names_image(described.manifest, image.manifest):
+            return False
+        if Offer.PODMAN in wanted.offers:
+            store, record = self.store(HubLayout(wanted.platform).store), self._record(wanted)
+            if store is None or record is None or record.id != image.id or any(map(store.lacks, image.chain)):
+                return False
+        return self.has_trees(wanted, image.manifest_bytes)
 
     def has_trees(self, wanted: Wanted, manifest: bytes | None) -> bool:
         """Whether the trees that are to be offered of an image with this manifest are published, the flat one under its name."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from cstore.errors import FormatError
-from cstore.hub.layout import METADATA, OTHERS, STORE, HubLayout
+from cstore.hub.layout import METADATA, OTHERS, STORE, HubLayout, own_name
 from cstore.hub.reading import is_name
 from cstore.model.offer import Offer
 from cstore.model.reference import Reference, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from cstore.sync.assembly import Assembly
     from cstore.sync.expansion import Expansion
@@ -62,11 +62,11 @@ def unwished(published: Published, expansion: Expansion) -> list[Unwished]:
     wished = _Wished.of(expansion)
     found: dict[tuple[str, str], Unwished] = {}
     holders: dict[tuple[str, str], tuple[str, str]] = {}
-    names = {path for path in published.reading.names() if is_name(path)} - wished.names
-    described = {*published.reading.described()} - wished.described
-    for path in sorted(names | described):
+    names = _by_name((path for path in published.reading.names() if is_name(path)), wished.names)
+    described = _by_name(published.reading.described(), wished.described)
+    for path in sorted(names.keys() | described.keys()):
         word, name = _split(path)
-        paths = ((path,) if path in names else ()) + ((f"{METADATA}/{path}",) if path in described else ())
+        paths = (*names.get(path, ()), *(f"{METADATA}/{other}" for other in described.get(path, ())))
         is_wished = path in wished.paths
         is_protected = _is_protected(expansion, name)
         found[word, name] = Unwished(name=name, platform=word, paths=paths, is_wished=is_wished, is_protected=is_protected)
@@ -112,6 +112,16 @@ class _Wished:
             stored=frozenset((layout.store, str(image.name.reference)) for layout, image in images if Offer.PODMAN in image.offers),
             references=frozenset((layout.store, str(image.name.reference)) for layout, image in images),
         )
+
+
+def _by_name(paths: Iterable[str], wished: Collection[str]) -> dict[str, list[str]]:
+    """Return paths by that of the name that they stand for, of those that are not wished: the converter has some names twice (spec H16)."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        own = own_name(path)
+        if own not in wished:
+            found.setdefault(own, []).append(path)
+    return found
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -84,6 +84,7 @@ class Round:
         self.errors: dict[Wanted, str] = {}
         """Why images could not be taken."""
         self.taken: set[Wanted] = set()
+        """What is new, or another image than before."""
         self.kept: list[Unwished] = []
         self.removed: list[Unwished] = []
         self.doubts: dict[str, str] = {}
@@ -228,11 +229,13 @@ class Round:
 
     def _take(self, wanted: Wanted, image: SourceImage) -> None:
         try:
+            is_same = self._published.is_noted(wanted, image) and self.assembly.is_sound(wanted, image)
             self.assembly.take(wanted, image)
         except StoreError as error:
             self.errors[wanted] = str(error)
         else:
-            self.taken.add(wanted)
+            # What a converter noted of an image is put right; of the image itself nothing changes.
+            self.taken.update(() if is_same else (wanted,))
 
     def _look_for_unwished(self) -> None:
         for found in unwished(self._published, self.expansion):

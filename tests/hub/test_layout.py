@@ -4,7 +4,7 @@ import posixpath
 
 import pytest
 
-from cstore.hub.layout import HubLayout, catalogs, flat_at, is_own, layer_at, layerfs_at, target_from
+from cstore.hub.layout import HubLayout, catalogs, flat_at, is_own, layer_at, layerfs_at, own_name, target_from
 from cstore.model.chain import ImageID
 from cstore.model.digest import Digest
 from cstore.model.platform import Platform
@@ -28,6 +28,25 @@ IMAGE = ImageID("ab" * 32)
 def test_each_platform_has_its_store_and_its_names(platform: str, store: str, name: str) -> None:
     layout = HubLayout(Platform.parse(platform))
     assert (layout.store, layout.name(NAME), layout.metadata(NAME)) == (store, name, f".metadata/{name}")
+
+
+@pytest.mark.parametrize(
+    ("platform", "others"),
+    [
+        ("linux/amd64", ["amd64"]),
+        ("linux/arm64", ["arm64:v8"]),
+        ("linux/arm/v7", ["arm:v7"]),
+        ("linux/arm/v6", []),
+        ("linux/amd64/v3", []),
+        ("windows/amd64", []),
+    ],
+)
+def test_the_converter_has_some_names_elsewhere(platform: str, others: list[str]) -> None:
+    """Quote: the converter writes the usual platform and usual variants where cstore leaves them out (spec H16)."""
+    layout = HubLayout(Platform.parse(platform))
+    paths = layout.other_names(NAME)
+    assert [*paths] == [f".multiarch/{word}/{NAME.public}" for word in others]
+    assert {own_name(path) for path in (layout.name(NAME), *paths)} == {layout.name(NAME)}
 
 
 def test_layers_are_where_the_snapshotter_looks_and_flat_trees_where_names_lead() -> None:

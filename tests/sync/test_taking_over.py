@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import StoreError
+from cstore.hub.reading import HubReading
 from cstore.model.offer import ALL_OFFERS, Offer
 from cstore.publish.adopt import adopt
 from cstore.publish.cvmfs import CvmfsPlace
@@ -19,7 +20,7 @@ from tests.images import Image, file, tar
 from tests.publish.cvmfs import NAME, publishing_machine
 from tests.publish.ending import packed
 from tests.publish.stores import exact
-from tests.sync.hubs import BASE, Hubbed, hubbed, image
+from tests.sync.hubs import BASE, Hubbed, hubbed, image, outcomes
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def test_its_flat_trees_and_names_stay_where_podman_is_left_out(hub: Hubbed, mak
     kept = {path: told for path, told in exact(hub.hub.root).items() if path.startswith((".flat/", "podmanStore/"))}
     offers = ALL_OFFERS - {Offer.PODMAN}
     report = hub.run(hub.wish("team/app:1"), offers=offers, prune=True)
-    assert report.is_complete
+    assert (report.is_complete, outcomes(report)) == (True, {"team/app:1": "unchanged"})
     after = exact(hub.hub.root)
     assert {path: after.get(path) for path in kept} == kept
     assert store.is_dir()
@@ -71,7 +72,8 @@ def test_its_flat_trees_and_names_stay_where_podman_is_left_out(hub: Hubbed, mak
 def test_beside_a_store_that_was_moved_away_all_is_offered(hub: Hubbed, make: Callable[..., Path]) -> None:
     store = make(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)})
     store.rename(store.with_name("old-store"))
-    assert hub.run(hub.wish("team/app:1")).is_complete
+    report = hub.run(hub.wish("team/app:1"))
+    assert (report.is_complete, outcomes(report)) == (True, {"team/app:1": "updated"})
     assert [*verify(hub.hub.root / "podmanStore")] == []
     assert not hub.run(hub.wish("team/app:1")).changed
 
@@ -123,11 +125,13 @@ def test_a_flat_tree_without_its_dot_files_is_made_again(hub: Hubbed) -> None:
     layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)}).rename(hub.place / "old-store")
     tree = hub.public("team/app:1").resolve()
     shutil.rmtree(tree / ".singularity.d")
-    assert hub.run(hub.wish("team/app:1")).is_complete
+    offers = ALL_OFFERS - {Offer.PODMAN}
+    report = hub.run(hub.wish("team/app:1"), offers=offers)
+    assert (report.is_complete, outcomes(report)) == (True, {"team/app:1": "updated"})
     assert hub.public("team/app:1").resolve() == tree
     assert (tree / ".singularity.d/runscript").is_file()
     assert not (tree / "singularity").is_symlink()
-    assert not hub.run(hub.wish("team/app:1")).changed
+    assert not hub.run(hub.wish("team/app:1"), offers=offers).changed
 
 
 def test_a_flat_tree_on_which_its_podman_store_stands_is_not_retired(hub: Hubbed) -> None:
@@ -145,6 +149,49 @@ def test_a_flat_tree_on_which_its_podman_store_stands_is_not_retired(hub: Hubbed
     hub.days = 40
     hub.run(hub.wish("team/app:1"), offers=offers)
     assert not former.exists()
+
+
+def spelled(hub: Hubbed, platform: str) -> tuple[Path, Path]:
+    """Have the name besides below `.multiarch`, as the converter does, and return it with what describes it."""
+    name = f".multiarch/{platform}/{hub.registry.address}/team/app:1"
+    link, note = hub.hub.root / name, hub.hub.root / ".metadata" / name / "manifest.json"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../" * name.count("/") + str(hub.public("team/app:1").resolve().relative_to(hub.hub.root)))
+    shutil.copytree(hub.hub.root / f".metadata/{hub.registry.address}/team/app:1", note.parent)
+    return link, note
+
+
+def test_a_name_that_the_converter_has_twice_moves_and_goes_as_one(hub: Hubbed) -> None:
+    """Quote: such a name is the same as cstore's, and is told once (spec H16)."""
+    layered(hub.hub.root, {f"{hub.registry.address}/team/app:1": image(1)}).rename(hub.place / "old-store")
+    link, note = spelled(hub, "amd64")
+    assert set(outcomes(hub.run(hub.wish("team/app:1")))) == {"team/app:1"}
+    hub.push("team/app", {"1": image(2)})
+    assert outcomes(hub.run(hub.wish("team/app:1"))) == {"team/app:1": "updated"}
+    assert link.resolve() == hub.public("team/app:1").resolve()
+    assert note.read_bytes() == hub.registry.manifest("team/app", "1")[0]
+    assert len(HubReading(hub.hub.root).about().retired) == 1
+    hub.push("team/app", {"2": image(3)})
+    assert outcomes(hub.run(hub.wish("team/app:2"))) == {"team/app:1": "kept", "team/app:2": "added"}
+    assert outcomes(hub.run(hub.wish("team/app:2"), prune=True)) == {"team/app:1": "removed", "team/app:2": "unchanged"}
+    assert not link.is_symlink()
+    assert not note.parent.exists()
+    assert not hub.run(hub.wish("team/app:2"), prune=True).changed
+
+
+def test_a_usual_variant_that_the_converter_writes_is_the_platform_without_it(hub: Hubbed) -> None:
+    hub.hub.root.mkdir()
+    hub.push("team/app", {"1": image(1, "arm64")})
+    wishes = hub.wish(f"{{image: '{hub.registry.address}/team/app:1', platforms: [linux/arm64]}}")
+    hub.run(wishes)
+    own = hub.hub.root / f".multiarch/arm64/{hub.registry.address}/team/app:1"
+    link = hub.hub.root / f".multiarch/arm64:v8/{hub.registry.address}/team/app:1"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(own.readlink())
+    hub.push("team/app", {"1": image(2, "arm64")})
+    assert outcomes(hub.run(wishes)) == {"team/app:1": "updated"}
+    assert link.resolve() == own.resolve()
+    assert (link / "data/2").exists()
 
 
 def test_a_layer_that_nothing_needs_any_more_goes_when_something_else_changes(hub: Hubbed) -> None:
@@ -174,7 +221,7 @@ def test_what_was_adopted_into_a_store_that_takes_the_place_of_its_own_is_not_co
     store.rename(hub.place / "old-store")
     (hub.hub.root / "podmanStore-new").rename(store)
     report = hub.run(hub.wish("team/app:1"))
-    assert (report.is_complete, report.layers) == (True, 0)
+    assert (report.is_complete, report.layers, outcomes(report)) == (True, 0, {"team/app:1": "unchanged"})
     trees = [tree_of(hub.hub.root, sound, number) for number in (0, 1)]
     assert [tree.is_symlink() for tree in trees] == [False, False]
     assert [problem for problem in verify(store) if problem.reach in (Reach.STORE, Reach.IMAGE)] == []
