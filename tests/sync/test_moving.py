@@ -31,7 +31,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
 class Moving(Proxy):
-    """A proxy that does something just before it passes on the first request that a pattern finds."""
+    """A proxy that does something just before it passes on the first request that a pattern finds, as in `2 GET /v2/`."""
 
     def __init__(self, upstream: str, before: str, then: Callable[[], object], *faults: Fault) -> None:
         super().__init__(upstream, *faults)
@@ -40,7 +40,7 @@ class Moving(Proxy):
 
     def fault_of(self, seen: Request) -> Fault | None:
         with self._lock:
-            if self._then and re.search(self._before, f"{seen.method} {seen.path}"):
+            if self._then and re.search(self._before, f"{len(self.seen) + 1} {seen.method} {seen.path}"):
                 self._then.pop()()
         return super().fault_of(seen)
 
@@ -96,9 +96,9 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 @pytest.mark.parametrize(
     ("at", "faults", "is_former"),
     [
-        pytest.param("HEAD ", (), False, id="before it is looked up"),
-        pytest.param("GET .*/manifests/", (), True, id="between HEAD and GET"),
-        pytest.param("GET .*/manifests/", (UNTOLD,), False, id="between HEAD and GET, and no digest is told"),
+        pytest.param("^1 HEAD ", (), False, id="before it is looked up"),
+        pytest.param("^2 ", (), True, id="between HEAD and GET"),
+        pytest.param("^2 ", (UNTOLD,), False, id="between HEAD and GET, and no digest is told"),
         pytest.param("GET .*/manifests/sha256", (UNTOLD,), True, id="between image index and manifests, and no digest is told"),
         pytest.param("GET .*/blobs/", (), True, id="before the blobs"),
     ],
