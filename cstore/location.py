@@ -72,8 +72,10 @@ def place_of(location: Path | str) -> Path:
     """Return the directory of a location.
 
     Raises:
-        StoreError: the location has a scheme, as in `cvmfs://`, that this version cannot publish to.
+        StoreError: it is empty, or the location has a scheme, as in `cvmfs://`, that this version cannot publish to.
     """
+    if location == "":
+        raise StoreError('location: expected the directory of a store, found ""')
     scheme, separator, _ = str(location).partition("://")
     if separator and scheme.isalnum():
         raise StoreError(f"{location}: expected the directory of a store, found a location of the kind {scheme}://")

@@ -178,3 +178,9 @@ def test_a_room_that_leads_out_is_none(root: Path) -> None:
     with pytest.raises(FormatError) as error:
         read_files(root)
     assert str(error.value) == f"{root}/overlay-images/images.json: expected a file, found none"
+
+
+def test_no_location_is_the_directory_where_one_stands_by_chance() -> None:
+    with pytest.raises(StoreError) as error:
+        place_of("")
+    assert str(error.value) == 'location: expected the directory of a store, found ""'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cstore.cli import show
+from cstore.cli import parameters, show
 from cstore.cli.registry import REGISTRY, registries, registry_options
 from cstore.cli.site import Revision, place_at, revision_options
 from cstore.model.layout import Form
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cstore.model.platform import Platform
+
 __all__ = ["command"]
 
 
@@ -24,7 +26,12 @@ __all__ = ["command"]
 @click.argument("location")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--name", help="The image's name in the store; for one SOURCE only.")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of a multi-platform source; this machine's by default.")
+@click.option(
+    "--platform",
+    callback=parameters.platform,
+    metavar="OS/ARCH[/VARIANT]",
+    help="Which image of a multi-platform source; this machine's by default.",
+)
 @click.option(
     "--layout", type=click.Choice([form.value for form in Form]), help="The form of a new store; by default direct, in CernVM-FS sharded."
 )
@@ -40,7 +47,7 @@ def command(
     location: str,
     sources: tuple[str, ...],
     name: str | None,
-    platform: str | None,
+    platform: Platform | None,
     layout: str | None,
     *,
     dry_run: bool,
@@ -63,7 +70,9 @@ def command(
     with show.progress() as progress, registries(cache, cache_size) if asks else nullcontext() as asked:
         revision = Revision(wait=wait, tag=revision_tag, message=message, keeps_xattrs=xattrs, skips_reserved=skip_reserved)
         place = place_at(location, progress, revision)
-        batch = Batch(place, form=Form(layout) if layout else None, platform=platform, progress=progress, registries=asked)
+        batch = Batch(
+            place, form=Form(layout) if layout else None, platform=str(platform) if platform else None, progress=progress, registries=asked
+        )
         try:
             names = [added for source in sources for added in batch.add(source, name=name)]
             _see_each_once(names)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cstore.cli import show
+from cstore.cli import parameters, show
 from cstore.cli.registry import registries, registry_options
-from cstore.model.offer import Offer, parse_offers
-from cstore.model.platform import Platform
+from cstore.model.offer import Offer
 from cstore.sync.expansion import expand
 from cstore.sync.wish import place_parts
 from cstore.sync.wishlist import read_wishlists
@@ -20,6 +19,7 @@ from cstore.verification.problem import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cstore.model.platform import Platform
     from cstore.sync.expansion import Expansion
     from cstore.sync.wish import Wish
     from cstore.sync.wishlist import Wishlist
@@ -31,22 +31,41 @@ _INCOMPLETE = 1
 
 @click.command("expand")
 @click.argument("wishlists", metavar="WISHLIST...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", default="linux/amd64", show_default=True, help="Of entries that name none.")
 @click.option(
-    "--forms", metavar="FORM,...", default=",".join(offer.value for offer in Offer), show_default=True, help="Of entries that name none."
+    "--platform",
+    callback=parameters.platform,
+    metavar="OS/ARCH[/VARIANT]",
+    default=parameters.USUAL_PLATFORM,
+    show_default=True,
+    help="Of entries that name none.",
+)
+@click.option(
+    "--forms",
+    callback=parameters.forms,
+    metavar="FORM,...",
+    default=parameters.ALL_FORMS,
+    show_default=True,
+    help="Of entries that name none.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with the entries that the images come from.")
 @registry_options
-def command(wishlists: tuple[Path, ...], platform: str, forms: str, *, as_json: bool, cache: Path | None, cache_size: float) -> None:
+def command(
+    wishlists: tuple[Path, ...],
+    *,
+    platform: Platform,
+    forms: frozenset[Offer],
+    as_json: bool,
+    cache: Path | None,
+    cache_size: float,
+) -> None:
     """Print the images that the entries of WISHLISTs stand for now, a line each: its name, and the platforms.
 
     Lists of tags are asked for where an entry has a pattern. What cannot be expanded is told, and the rest is printed. Exit code: 0 where
     all is expanded, 1 where something is not, 2 for wrong usage, 3 for an error.
     """
-    usual, offers = Platform.parse(platform), parse_offers(forms, "--forms")
     read, unread = read_wishlists(wishlists)
     with registries(cache, cache_size) as asked:
-        expansion = expand(read, asked, platform=usual, offers=offers, unread=unread)
+        expansion = expand(read, asked, platform=platform, offers=forms, unread=unread)
     if as_json:
         click.echo(show.as_json(_dict(expansion, read)))
     else:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cstore.cli.parameters import gigabytes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,6 +25,7 @@ REGISTRY = "docker://"
 """How a SOURCE in a registry begins."""
 _GB = 1_000_000_000
 _USUAL_GB = 20.0
+_MOST = float(1 << 62)
 
 
 def registry_options(verb: F) -> F:
@@ -37,6 +40,7 @@ def registry_options(verb: F) -> F:
         click.option(
             "--cache-size",
             type=click.FloatRange(min=0),
+            callback=gigabytes,
             default=_USUAL_GB,
             show_default=True,
             metavar="GB",
@@ -67,7 +71,7 @@ def registries(cache: Path | None, cache_size: float, progress: Progress | None 
     return Registries.usual(
         os.environ,
         Path.home(),
-        cache=Cache(cache or usual_cache(), int(cache_size * _GB)),
+        cache=Cache(cache or usual_cache(), int(min(cache_size * _GB, _MOST))),
         progress=progress or _told,
     )
 

@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import field, frozen
 
-from cstore.cli import show
+from cstore.cli import parameters, show
 from cstore.cli.grace import grace_option
 from cstore.cli.registry import registries, registry_options
 from cstore.cli.site import Revision, hub_at, revision_options
 from cstore.errors import StoreError
 from cstore.location import SCHEME
-from cstore.model.offer import ALL_OFFERS, Offer, parse_offers
-from cstore.model.platform import Platform
 from cstore.progress import Progress, silent
 from cstore.sync.report import ImageState, Outcome, RoundReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from cstore.model.offer import Offer
+    from cstore.model.platform import Platform
     from cstore.sync.rounds import Rounds
 
 __all__ = ["Asked", "command", "hub_options", "roots", "rounds_of"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_USUAL_PLATFORM = "linux/amd64"
 _FAILED = 3
 """What `main` exits with where a verb raises an error."""
-_TOLD = (Outcome.ADDED, Outcome.UPDATED, Outcome.REMOVED)
+_TOLD = {Outcome.ADDED: "add", Outcome.UPDATED: "update", Outcome.REMOVED: "remove"}
+"""Of what people are told, and what is still to be done where nothing is written."""
 
 
 @frozen(kw_only=True)
@@ -53,20 +53,24 @@ def hub_options(verb: F) -> F:
     """Give a verb the options for rounds; it takes them as `root`, `forms`, `platform`, `prune`, `grace` and `skip_reserved`."""
     options = (
         click.option(
-            "--to", "root", default="", metavar="ROOT", help="A directory, or cvmfs://REPOSITORY[/SUBDIRECTORY]; else cvmfs_repo."
+            "--to",
+            "root",
+            callback=parameters.root,
+            metavar="ROOT",
+            help="A directory that is there, or cvmfs://REPOSITORY[/SUBDIRECTORY]; else cvmfs_repo.",
         ),
         click.option(
             "--forms",
-            callback=_offers,
-            default=",".join(offer.value for offer in Offer),
+            callback=parameters.forms,
+            default=parameters.ALL_FORMS,
             show_default=True,
             metavar="FORM,...",
             help="What is published of an image, unless its entry says so.",
         ),
         click.option(
             "--platform",
-            callback=_platform,
-            default=_USUAL_PLATFORM,
+            callback=parameters.platform,
+            default=parameters.USUAL_PLATFORM,
             show_default=True,
             metavar="OS/ARCH[/VARIANT]",
             help="For which platform, unless an entry says so.",
@@ -78,14 +82,6 @@ def hub_options(verb: F) -> F:
     for option in reversed(options):
         verb = option(verb)
     return verb
-
-
-def _offers(_context: click.Context, _option: click.Parameter, value: str) -> frozenset[Offer]:
-    return parse_offers(value) if value else ALL_OFFERS
-
-
-def _platform(_context: click.Context, _option: click.Parameter, value: str) -> Platform:
-    return Platform.parse(value)
 
 
 @click.command("sync")
@@ -143,7 +139,7 @@ def _is_complete_after(place: str, wishlists: Sequence[Path], asked: Asked, *, d
     if as_json:
         click.echo(show.as_json(_dict(place, report) | ({} if steps is None else {"steps": [show.step_dict(step) for step in steps]})))
     else:
-        for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report)]:
+        for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report, dry_run=dry_run)]:
             show.say(line)
     return report.is_complete
 
@@ -197,28 +193,29 @@ def rounds_of(root: str, asked: Asked, progress: Progress = silent, downloads: P
         yield Rounds(hub, asking, terms, now=lambda: dt.datetime.now(tz=dt.UTC), tell=status_document, progress=progress)
 
 
-def _lines(report: RoundReport) -> Iterator[str]:
+def _lines(report: RoundReport, *, dry_run: bool) -> Iterator[str]:
     for image in report.images:
         if image.outcome in _TOLD:
-            yield f"{image.outcome.value} {_called(image)}"
+            yield f"{f'would {_TOLD[image.outcome]}' if dry_run else image.outcome.value} {_called(image)}"
     yield from (f"{_called(image)}: {image.error}" for image in report.images if image.error is not None)
     yield from report.problems
     yield from report.remarks
     kept = sum(image.outcome is Outcome.KEPT for image in report.images)
     if kept:
         yield f"{show.count(kept, 'name')} that no wish stands for, kept; --prune removes them, where all wishes could be read"
-    counts = [f"{number} {outcome.value}" for outcome in Outcome if (number := sum(image.outcome is outcome for image in report.images))]
-    yield f"{', '.join(counts) or 'nothing wished'}; {_published(report)}"
+    words = {outcome: f"to {_TOLD[outcome]}" if dry_run and outcome in _TOLD else outcome.value for outcome in Outcome}
+    counts = [f"{number} {word}" for outcome, word in words.items() if (number := sum(image.outcome is outcome for image in report.images))]
+    yield f"{', '.join(counts) or 'nothing wished'}; {_published(report, dry_run=dry_run)}"
 
 
 def _called(image: ImageState) -> str:
-    return image.name if image.platform == _USUAL_PLATFORM else f"{image.name} ({image.platform})"
+    return image.name if image.platform == parameters.USUAL_PLATFORM else f"{image.name} ({image.platform})"
 
 
-def _published(report: RoundReport) -> str:
+def _published(report: RoundReport, *, dry_run: bool) -> str:
     if not report.changed:
         return "nothing to publish"
-    where = "published" if report.revision is None else f"revision {report.revision}"
+    where = "would publish" if dry_run else "published" if report.revision is None else f"revision {report.revision}"
     fetched = f"{show.size(report.bytes_fetched)} fetched in {show.count(report.requests, 'request')}"
     return f"{where}, {show.count(report.layers, 'new layer')}, {fetched}"
 

@@ -19,7 +19,7 @@ from cstore.cli import show
 from cstore.cli.registry import registry_options
 from cstore.cli.site import Revision
 from cstore.cli.sync import Asked, hub_options, roots, rounds_of
-from cstore.errors import StoreError
+from cstore.errors import FormatError, StoreError
 from cstore.location import SCHEME
 from cstore.progress import silent
 from cstore.sync.events import EventLog
@@ -184,6 +184,10 @@ def _served(asked: Following, watch: Watch, supervisor: Supervisor, log: EventLo
     # A watch that serves nothing needs no server.
     from cstore.sync.serving import Desk, Server, parse_listen  # noqa: PLC0415
 
+    try:
+        address = parse_listen(asked.listen)
+    except FormatError as error:
+        raise click.BadParameter(error.said, param_hint="'--listen'") from None
     desk = Desk(
         status=lambda: watch.status,
         utc=lambda: dt.datetime.now(tz=dt.UTC),
@@ -193,7 +197,7 @@ def _served(asked: Following, watch: Watch, supervisor: Supervisor, log: EventLo
         say=_say,
         secret=_secret(asked.notify_secret_file, os.environ),
     )
-    server = Server(parse_listen(asked.listen), desk)
+    server = Server(address, desk)
     _say(f"status page at {server.url}")
     server.start()
     try:

@@ -15,6 +15,8 @@ __all__ = ["RemoteName"]
 
 _SCHEMES = ("docker://", "https://", "http://")
 _HUB = "docker.io"
+_HOST = re.compile(r"(?:localhost|[^:/]*\.[^:/]*)(?::[0-9]{1,5}$|(?=:|$))")
+"""What can only be a registry: at Docker Hub no image of one word has a dot."""
 
 
 @frozen
@@ -50,7 +52,11 @@ class RemoteName:
             reference = Reference.parse(rest)
         except FormatError as error:
             raise FormatError(at, f"expected [docker://]REGISTRY/REPOSITORY[:TAG][@DIGEST], found {found(text)}: {error.said}") from None
-        first = rest.partition("/")[0]
+        first, _, path = rest.partition("/")
+        if not path and (lone := _HOST.match(rest)):
+            raise FormatError(
+                at, f"expected [docker://]REGISTRY/REPOSITORY[:TAG][@DIGEST], found {found(text)}: no repository after {lone[0]}"
+            )
         written = first if "/" in rest and re.search(r"[.:]|^localhost$", first) else _HUB
         tag = "" if parsed and ":" not in rest.rpartition("/")[2] else reference.tag
         return cls(written, reference.path, tag, parsed)

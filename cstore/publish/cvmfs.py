@@ -245,7 +245,7 @@ def parse_hub_location(text: str, site: Site) -> tuple[Repository, str]:
 def _split_location(text: str, site: Site) -> tuple[Repository, list[str]]:
     name, _, path = text.removeprefix(SCHEME).partition("/")
     parts = path.removesuffix("/").split("/") if path else []
-    if ".." in parts or "." in parts or "" in parts:
+    if not name or ".." in parts or "." in parts or "" in parts:
         raise StoreError(f"{text}: expected cvmfs://REPOSITORY or cvmfs://REPOSITORY/PATH, found another form")
     for part in parts:
         if not _PART.fullmatch(part) or len(part.encode()) > _LONGEST_PART:

@@ -232,7 +232,14 @@ def find_hub(location: str, progress: Progress = silent, site: Site | None = Non
 
         repository, path = parse_hub_location(location, site or Site())
         return CvmfsHub(CvmfsPlace(repository=repository, path=path, progress=progress))
+    scheme, separator, _ = location.partition("://")
+    if not location or (separator and scheme.isalnum()):
+        raise StoreError(
+            f"{location}: expected a directory or {SCHEME}REPOSITORY[/SUBDIRECTORY] to publish to, found another kind of place"
+        )
     root = place_of(location)
     if not root.is_dir():
-        raise StoreError(f"{root}: expected a directory for a hub, found {'something else' if root.exists() else 'nothing'}")
+        # One that is made here would be one more for each wrong letter in a configuration.
+        found = "something else" if root.exists() else "nothing; make an empty one first"
+        raise StoreError(f"{root}: expected a directory for a hub, found {found}")
     return DirectoryHub(root, progress)

@@ -102,7 +102,6 @@ def test_a_name_names_one_source(tmp_path: Path, made: dict[str, str]) -> None:
         (("--name", "example.org/UPPER"), "UPPER"),
         (("--name", ""), "expected"),
         (("--name", "a b"), "a b"),
-        (("--name", NEW, "--platform", "nonsense"), "nonsense"),
         (("--name", NEW, "--platform", "linux/s390x"), "linux/s390x"),
     ],
 )

@@ -141,13 +141,6 @@ def test_what_is_wrong_with_a_wishlist_is_told_and_others_are_expanded(tmp_path:
     ]
 
 
-@pytest.mark.parametrize(("option", "value"), [("--platform", "arm64"), ("--forms", "all")])
-def test_a_wrong_option_is_told(tmp_path: Path, many: Registry, option: str, value: str) -> None:
-    done = call("expand", written(tmp_path, many.address, "HOST/atlas/app:v1"), option, value)
-    assert done.code == 3
-    assert f'found "{value}"' in done.sentence
-
-
 def test_all_forms_are_usual(tmp_path: Path, many: Registry) -> None:
     place = written(tmp_path, many.address, "HOST/atlas/app:v1")
     assert call("expand", place, "--json").json["images"][0]["forms"] == ALL

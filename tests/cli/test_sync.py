@@ -70,6 +70,9 @@ def test_a_dry_run_writes_nothing(hub: Hubbed) -> None:
     done = sync(hub, hub.wish("team/app:1"), "--dry-run")
     assert done.code == 0
     assert "put symlink " in done.out
+    said = done.out.splitlines()
+    assert said[-2] == f"would add {hub.registry.address}/team/app:1"
+    assert said[-1].startswith("1 to add; would publish, 2 new layers, ")
     assert [*hub.hub.root.iterdir()] == []
 
 
@@ -112,10 +115,14 @@ def test_a_wishlist_says_where_to_publish(hub: Hubbed, tmp_path: Path, monkeypat
     [
         (["none.yaml", "--to", "."], 1, "none.yaml: expected a wishlist, found: No such file or directory"),
         (["none.yaml"], 3, "none.yaml: expected a wishlist, found: No such file or directory"),
-        (["wishes.yaml", "--to", "none"], 3, "none: expected a directory for a hub, found nothing"),
+        (["wishes.yaml", "--to", "none"], 3, "none: expected a directory for a hub, found nothing; make an empty one first"),
         (["wishes.yaml", "--to", ".", "--tag", "x"], 2, "--wait, --tag, --message and --skip-reserved are for a ROOT in CernVM-FS"),
-        (["wishes.yaml", "--to", ".", "--forms", "thin"], 3, "forms: expected some of podman, layers, flat, metadata, found "),
-        (["wishes.yaml", "--to", ".", "--platform", "amd64"], 3, "platform: expected OS/ARCH or OS/ARCH/VARIANT, found "),
+        (
+            ["wishes.yaml", "--to", "docker://x"],
+            3,
+            "docker://x: expected a directory or cvmfs://REPOSITORY[/SUBDIRECTORY] to publish to, found ",
+        ),
+        (["wishes.yaml", "--to", "cvmfs://"], 3, "cvmfs://: expected cvmfs://REPOSITORY or cvmfs://REPOSITORY/PATH, found another form"),
         (["bare.yaml"], 2, "bare.yaml: expected a cvmfs_repo, found none; --to ROOT says where to publish"),
         ([], 2, "Missing argument 'WISHLIST...'"),
     ],

@@ -22,6 +22,9 @@ SHA = "sha256:" + "ab" * 32
         ),
         pytest.param("http://localhost:5000/a/b:c", "localhost:5000/a/b:c", "localhost:5000/a/b:c", id="port"),
         pytest.param("localhost/app:1", "localhost/app:1", "localhost/app:1", id="localhost"),
+        pytest.param(
+            "docker://localhosts:5000", "docker.io/library/localhosts:5000", "docker.io/library/localhosts:5000", id="a tag of digits"
+        ),
         pytest.param(f"example.org/a/b@{SHA}", f"example.org/a/b:{SHA}", f"example.org/a/b@{SHA}", id="digest"),
         pytest.param(f"example.org:1/a/b@{SHA}", f"example.org:1/a/b:{SHA}", f"example.org:1/a/b@{SHA}", id="port and digest"),
         pytest.param(f"example.org/a/b:v1@{SHA}", "example.org/a/b:v1", "example.org/a/b:v1", id="tag and digest"),
@@ -51,6 +54,19 @@ def test_the_digest_decides() -> None:
             'expected an image name such as registry.example.org/path:tag, found "example.org/A:1": '
             "a path is of lower-case letters and digits, parted by single dots, dashes, underscores and slashes",
             id="capitals",
+        ),
+        *(
+            pytest.param(
+                given,
+                f'wish: expected [docker://]REGISTRY/REPOSITORY[:TAG][@DIGEST], found "{given}": no repository after {host}',
+                id=f"no repository: {given}",
+            )
+            for given, host in (
+                ("docker://localhost:5000", "localhost:5000"),
+                ("https://127.0.0.1:5000", "127.0.0.1:5000"),
+                ("registry.example.org", "registry.example.org"),
+                ("registry.example.org:v1", "registry.example.org"),
+            )
         ),
         pytest.param("example.org/a@sha256:12", 'wish: expected a digest, found "sha256:12"', id="short digest"),
     ],

@@ -115,7 +115,7 @@ def test_a_hub_is_found(tmp_path: Path, publisher: Publisher) -> None:
     assert find_hub(str(tmp_path)).store(STORE) == DirectoryPlace(tmp_path / STORE)
     with pytest.raises(StoreError) as caught:
         find_hub(str(tmp_path / "none"))
-    assert str(caught.value) == f"{tmp_path}/none: expected a directory for a hub, found nothing"
+    assert str(caught.value) == f"{tmp_path}/none: expected a directory for a hub, found nothing; make an empty one first"
     with pytest.raises(StoreError) as caught:
         find_hub("cvmfs://other.example.org", site=publisher.site)
     assert "expected a repository that this machine publishes" in str(caught.value)
