@@ -22,13 +22,19 @@ _LONGEST = 255
 _TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}", re.ASCII)
 _BLOBS = ("application/octet-stream", "layer", "rootfs", "config")
-_HARBOR = {"PUSH_ARTIFACT": True, "DELETE_ARTIFACT": False}
+_HARBOR = {
+    "PUSH_ARTIFACT": ("event_data", True),
+    "DELETE_ARTIFACT": ("event_data", False),
+    "harbor.artifact.pushed": ("data", True),
+    "harbor.artifact.deleted": ("data", False),
+}
+"""In which member Harbor tells of it, in its own form and as CloudEvents, and whether it is a push."""
 
 
 def names_in(body: bytes) -> frozenset[str]:
     """Return the `registry/repository[:tag]` that a notification tells of, in the registry's own words.
 
-    It is an envelope of the Docker registry's events, or Harbor's JSON. Pulls, layers, and manifests pushed without a tag name nothing,
+    It is an envelope of the Docker registry's events, or Harbor's JSON, in its own form or as a CloudEvent. Pulls, layers, and manifests pushed without a tag name nothing,
     since no tag moves by them. A deletion that names no tag names the whole repository.
 
     Raises:
@@ -42,7 +48,7 @@ def names_in(body: bytes) -> frozenset[str]:
         return frozenset(name for place, event in enumerate(value["events"]) for name in _docker(event, f"events[{place}]"))
     if isinstance(value, dict) and isinstance(value.get("type"), str):
         return frozenset(_harbor(value))
-    raise FormatError("notification", f"expected a member events, or type and event_data, found {found(value)}")
+    raise FormatError("notification", f"expected a member events, or type and event_data or data, found {found(value)}")
 
 
 def _docker(event: object, at: str) -> Iterator[str]:
@@ -65,16 +71,16 @@ def _docker(event: object, at: str) -> Iterator[str]:
 
 def _harbor(value: dict[str, Any]) -> Iterator[str]:
     """Yield what Harbor tells of: the registry's host stands only in the URLs of the artifacts."""
-    is_push = _HARBOR.get(value["type"])
-    if is_push is None:
+    member, is_push = _HARBOR.get(value["type"], ("", False))
+    if not member:
         return
-    data = _object(value.get("event_data"), "event_data")
-    repository = _object(data.get("repository"), "event_data.repository").get("repo_full_name")
+    data = _object(value.get(member), member)
+    repository = _object(data.get("repository"), f"{member}.repository").get("repo_full_name")
     resources = data.get("resources")
     if not isinstance(resources, list):
-        raise FormatError("event_data.resources", f"expected an array, found {found(resources)}")
+        raise FormatError(f"{member}.resources", f"expected an array, found {found(resources)}")
     for place, item in enumerate(resources):
-        at = f"event_data.resources[{place}]"
+        at = f"{member}.resources[{place}]"
         resource = _object(item, at)
         tag, url = resource.get("tag") or "", resource.get("resource_url")
         if not isinstance(url, str):

@@ -52,6 +52,21 @@ def harbor(kind: str = "PUSH_ARTIFACT", *resources: dict[str, Any], full_name: o
     }
 
 
+def cloud_event(kind: str = "pushed", **changed: object) -> dict[str, Any]:
+    """Return the same as Harbor sends it as a CloudEvent (application/cloudevents+json)."""
+    return {
+        "specversion": "1.0",
+        "id": "66e18103-09c1-41f6-982f-37df223f3eeb",
+        "requestid": "51c0b694-0168-4f3c-b0db-282565455d7b",
+        "source": "/projects/2/webhook/policies/15",
+        "type": f"harbor.artifact.{kind}",
+        "datacontenttype": "application/json",
+        "time": "2026-11-24T12:00:00Z",
+        "data": {**harbor()["event_data"], **changed},
+        "operator": "harbor-jobservice",
+    }
+
+
 def envelope(*events: object) -> dict[str, Any]:
     return {"events": [*events]}
 
@@ -78,6 +93,10 @@ LAYER = {"mediaType": "application/octet-stream", "tag": None}
         pytest.param(harbor(), {"hub.example.org/atlas/analysis:v1"}, id="Harbor's push"),
         pytest.param(harbor("DELETE_ARTIFACT"), {"hub.example.org/atlas/analysis:v1"}, id="Harbor's deletion"),
         pytest.param(harbor("PULL_ARTIFACT"), set(), id="Harbor's pull"),
+        pytest.param(cloud_event(), {"hub.example.org/atlas/analysis:v1"}, id="a CloudEvent"),
+        pytest.param(cloud_event("deleted"), {"hub.example.org/atlas/analysis:v1"}, id="a CloudEvent of a deletion"),
+        pytest.param(cloud_event("pulled"), set(), id="a CloudEvent of a pull"),
+        pytest.param({**cloud_event(), "type": "harbor.scan.completed"}, set(), id="another CloudEvent"),
         pytest.param(harbor("SCANNING_COMPLETED"), set(), id="Harbor's scan"),
         pytest.param(
             harbor("PUSH_ARTIFACT", {"tag": DIGEST, "resource_url": f"hub.example.org/atlas/analysis@{DIGEST}"}), set(), id="no tag"
@@ -102,10 +121,10 @@ def test_what_is_named(value: object, expected: set[str]) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ([], "notification: expected a member events, or type and event_data, found an array"),
-        ({}, "notification: expected a member events, or type and event_data, found an object"),
-        ({"events": {}}, "notification: expected a member events, or type and event_data, found an object"),
-        ({"type": 1}, "notification: expected a member events, or type and event_data, found an object"),
+        ([], "notification: expected a member events, or type and event_data or data, found an array"),
+        ({}, "notification: expected a member events, or type and event_data or data, found an object"),
+        ({"events": {}}, "notification: expected a member events, or type and event_data or data, found an object"),
+        ({"type": 1}, "notification: expected a member events, or type and event_data or data, found an object"),
         (envelope(docker(), 1), "events[1]: expected an object, found 1"),
         (envelope(docker(target={"repository": "../x"})), 'events[0]: expected a repository, found "../x"'),
         (envelope(docker(target={"repository": None})), "events[0]: expected a repository, found nothing"),
@@ -117,6 +136,8 @@ def test_what_is_named(value: object, expected: set[str]) -> None:
         (envelope(docker(request={"host": "a b"})), 'events[0]: expected a registry, found "a b"'),
         (envelope(docker(request={}, target={"url": None})), "events[0]: expected a registry, found nothing"),
         ({"type": "PUSH_ARTIFACT"}, "event_data: expected an object, found nothing"),
+        ({**cloud_event(), "data": None}, "data: expected an object, found nothing"),
+        (cloud_event(resources=None), "data.resources: expected an array, found nothing"),
         ({**harbor(), "event_data": {"repository": {}, "resources": 1}}, "event_data.resources: expected an array, found 1"),
         (harbor(full_name=None), "event_data.resources[0]: expected a repository, found nothing"),
         (harbor("PUSH_ARTIFACT", {"tag": "v1"}), "event_data.resources[0].resource_url: expected a text, found nothing"),
@@ -141,9 +162,22 @@ VALUES = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ("events", "type", "event_data", "resources", "repository", "target", "action", "tag", "request", "host", "resource_url")
+                (
+                    "events",
+                    "type",
+                    "event_data",
+                    "data",
+                    "resources",
+                    "repository",
+                    "target",
+                    "action",
+                    "tag",
+                    "request",
+                    "host",
+                    "resource_url",
+                )
             ),
-            inner | st.sampled_from(("push", "delete", "PUSH_ARTIFACT")),
+            inner | st.sampled_from(("push", "delete", "PUSH_ARTIFACT", "harbor.artifact.pushed")),
             max_size=4,
         )
     ),
