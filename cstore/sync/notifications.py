@@ -34,8 +34,8 @@ _HARBOR = {
 def names_in(body: bytes) -> frozenset[str]:
     """Return the `registry/repository[:tag]` that a notification tells of, in the registry's own words.
 
-    It is an envelope of the Docker registry's events, or Harbor's JSON, in its own form or as a CloudEvent. Pulls, layers, and manifests pushed without a tag name nothing,
-    since no tag moves by them. A deletion that names no tag names the whole repository.
+    It is an envelope of the Docker registry's events, or Harbor's JSON, in its own form or as a CloudEvent. Pulls, layers, and manifests
+    pushed without a tag name nothing, since no tag moves by them. A deletion that names no tag names the whole repository.
 
     Raises:
         FormatError: it is neither, or what it names is no image.
