@@ -72,6 +72,11 @@ class _Edited:
         """Whether the image lost its last name, or never got one; one that had none before stays."""
         return not self.after.names and (self.before is None or bool(self.before.names))
 
+    @property
+    def leaves_chain(self) -> bool:
+        """Whether the image stays, and stands on other layers than before; one with layers for mapped users may need both."""
+        return self.before is not None and not self.is_gone and self.before.layer != self.after.layer and not self.after.mapped_layers
+
 
 class _Draft:
     """The images as they are to be, with only those read that the changes touch."""
@@ -127,8 +132,9 @@ class _Draft:
         new = [layers[layer] for layer in layers if layer in wanted and layer in self._ground.new]
         gone = [edit.before for edit in self._edited.values() if edit.before and edit.is_gone]
         retired = {layer: day for layer, day in self._store.about.retired.items() if layer not in wanted}
-        leaving = Leaving(self._store, {record.id for record in gone}, wanted, set(retired))
-        for record in gone:
+        moved = [edit.before for edit in self._edited.values() if edit.before and edit.leaves_chain]
+        leaving = Leaving(self._store, {record.id for record in (*gone, *moved)}, wanted, set(retired))
+        for record in (*gone, *moved):
             retired.update(dict.fromkeys(leaving.left_by(record.layer), today))
         changed, added = self._records()
         return delta_of(

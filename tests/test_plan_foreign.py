@@ -158,6 +158,19 @@ def test_an_image_with_a_broken_chain_can_go(planner: Planner, foreign: Path, la
     assert planner.store.about.retired.keys() <= {layer["id"] for layer in layers}
 
 
+@pytest.mark.parametrize("more", [{}, {"mapped-layers": [ELSE]}], ids=["alone", "mapped"])
+def test_a_chain_that_an_image_leaves_is_retired(planner: Planner, foreign: Path, more: dict[str, Any]) -> None:
+    """Other programs give layers other IDs, as those that they know by the table of contents of a blob."""
+    records = json.loads((foreign / INDEXES[0]).read_bytes())
+    records[0].update(layer=ELSE, **more)
+    (foreign / INDEXES[0]).write_bytes(json_of(records))
+    with_records(foreign, INDEXES[1], {"id": ELSE, "parent": BASE_ID})
+    planner.do(planner.add(ONE, "a.b/c:1"))
+    assert planner.store.image("a.b/c:1").layer == TOP_ID
+    assert dict(planner.store.about.retired) == ({} if more else {ELSE: TODAY})
+    assert not planner.plan(planner.add(ONE, "a.b/c:1"))
+
+
 def test_an_image_that_never_had_a_name_stays(planner: Planner, foreign: Path) -> None:
     with_records(foreign, INDEXES[0], {"id": ELSE, "created": None})
     planner.do(tag(ELSE, "a.b/c:1"), drop("a.b/c:1"))
