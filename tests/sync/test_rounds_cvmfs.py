@@ -92,6 +92,24 @@ def test_removed_names_take_a_revision_of_their_own(hub: Hubbed, publisher: Publ
     assert publisher.check() == ""
 
 
+def test_a_layer_of_two_stores_is_found_in_the_other_when_one_loses_it(hub: Hubbed, publisher: Publisher) -> None:
+    """Quote: a symlink in `.layers` leads to another tree before its tree in a store is removed (spec H7)."""
+    hub.push("team/app", {"1": image(1), "arm": image(2, "arm64")})
+    arm = f"{{image: '{hub.registry.address}/team/app:arm', platforms: [linux/arm64]}}"
+    hub.run(hub.wish("team/app:1", arm))
+    digest = digest_of(image(1).blobs[0]).removeprefix("sha256:")
+    link = f".layers/{digest[:2]}/{digest}/layerfs"
+    assert "podmanStore" in (publisher.newest / link).readlink().parts
+    hub.run(hub.wish(arm), prune=True)
+    before = publisher.revision
+    hub.days = 14
+    report = hub.run(hub.wish(arm))
+    assert (report.is_complete, report.revision) == (True, before + 1)
+    assert "podmanStore.arm64" in (publisher.newest / link).readlink().parts
+    assert [place.is_dir() for place in publisher.newest.glob(".layers/*/*/layerfs")] == [True, True]
+    assert publisher.check() == ""
+
+
 def test_an_image_that_cannot_be_published_keeps_no_other_from_it(hub: Hubbed, publisher: Publisher) -> None:
     reserved = Image(layers=(tar(directory("a"), file("a/.cvmfscatalog", b"")),))
     hub.push("team/app", {"1": image(1), "reserved": reserved})
