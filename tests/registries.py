@@ -23,10 +23,10 @@ MANY = [Image(layers=LAYERS, platform=platform) for platform in ("linux/amd64", 
 
 
 def make_certificate(place: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that signs itself, `server.pem`, and its key beside it."""
+    """Make a certificate for 127.0.0.1 and registry.example.org that signs itself, `server.pem`, and its key beside it."""
     require("openssl")
     certificate = place / "server.pem"
-    named = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1"]
+    named = ["-subj", "/CN=tests", "-addext", "subjectAltName=IP:127.0.0.1,DNS:registry.example.org"]
     files = ["-keyout", str(place / "server.key"), "-out", str(certificate)]
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     subprocess.run([*new, *named, *files], check=True, capture_output=True)

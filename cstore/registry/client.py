@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cstore.registry.certificates import Certificates
     from cstore.registry.credentials import Credentials
     from cstore.registry.endpoint import Endpoint
+    from cstore.registry.proxies import Proxies
 
 __all__ = ["AbsentError", "Client", "Request"]
 
@@ -65,9 +66,10 @@ class Client:
         most_per_host: connections to one host at the same time.
         patience: how long is waited, and how often is tried.
         pause: sleeps so many seconds.
+        proxies: by which some hosts are asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
         self,
         *,
         certificates: Certificates,
@@ -75,8 +77,9 @@ class Client:
         most_per_host: int,
         patience: Patience,
         pause: Callable[[float], object],
+        proxies: Proxies | None = None,
     ) -> None:
-        self.connections = Connections(certificates, most_per_host, patience)
+        self.connections = Connections(certificates, most_per_host, patience, proxies)
         self._authentication = Authentication(credentials, self._ask_for_token)
         self._patience = patience
         self._pause = pause

@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import EmptyPoolError, HTTPError, NewConnectionError, ProxyError, SSLError
 
 from cstore.errors import SourceError
 from cstore.registry.deadlines import Deadlines, shut
+from cstore.registry.proxies import Proxies, Proxy
 from cstore.registry.watched import watched
 from cstore.waiting import LOOK, ended_by, see_wanted
 
@@ -29,6 +30,8 @@ _CHUNK = 1 << 18
 _PORTS = {"http": 80, "https": 443}
 _DRAINED = 1 << 16
 _OBJECT = "object at 0x"
+_REFUSED = "Tunnel connection failed: "
+"""How the standard library begins to tell that a proxy does not connect."""
 
 
 class LostError(Exception):
@@ -160,9 +163,11 @@ class Connections:
         certificates: of registries, and of this machine for them.
         most_per_host: connections to one host at the same time.
         patience: how long is waited.
+        proxies: by which some hosts are asked; None for none.
     """
 
-    def __init__(self, certificates: Certificates, most_per_host: int, patience: Patience) -> None:
+    def __init__(self, certificates: Certificates, most_per_host: int, patience: Patience, proxies: Proxies | None = None) -> None:
+        self._proxies = proxies or Proxies()
         self._certificates = certificates
         self._most = most_per_host
         self._patience = patience
@@ -185,16 +190,22 @@ class Connections:
         with self._lock:
             self.requests += 1
         target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        if pool.proxy is not None and parts.scheme == "http":
+            # Such a proxy makes the request in place of this program; by TLS it only passes on what it cannot read.
+            target = f"http://{parts.netloc}{target}"
         sent = {"User-Agent": "cstore", "Accept-Encoding": "identity", **headers}
         timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence)
         try:
-            response = _answered(pool, method, target, body=body, headers=sent, timeout=timeout)
+            response = _answered(pool, method, target, body=body, headers=sent, timeout=timeout, assert_same_host=False)
         except SSLError as error:
             raise RejectedError(_reason(error)) from None
         except NewConnectionError as error:
             raise UnreachableError(_reason(error)) from None
         except (HTTPError, OSError, ValueError) as error:
-            raise LostError(_reason(error)) from None
+            reason = _reason(error.original_error if isinstance(error, ProxyError) else error)
+            if _REFUSED in reason:
+                raise RejectedError(f"the proxy {_called(pool)} refuses it ({reason.partition(_REFUSED)[2].strip()})") from None
+            raise LostError(f"the proxy {_called(pool)} cannot be used: {reason}" if isinstance(error, ProxyError) else reason) from None
         return Answer(url, response, headers.get("Authorization", ""), self._patience, self)
 
     def count_bytes(self, size: int) -> None:
@@ -215,14 +226,27 @@ class Connections:
                 options: dict[str, Any] = {"maxsize": self._most, "block": True}
                 if scheme == "https":
                     options["ssl_context"] = self._certificates.context(host, port, is_insecure=is_insecure, at=at)
-                make = urllib3.HTTPSConnectionPool if scheme == "https" else urllib3.HTTPConnectionPool
+                proxy = self._proxies.of(scheme, host, port)
                 try:
-                    self._pools[key] = make(host, port, **options)
+                    made = self._manager(proxy, options, at).connection_from_host(host, port, scheme)
                 except HTTPError:
                     raise _no_address(at) from None
-                kind = watched(HTTPSConnection if scheme == "https" else HTTPConnection, self._heads)
-                self._pools[key].ConnectionCls = kind
+                # Where a proxy makes the request, how that is spoken to counts.
+                is_secure = isinstance(made, urllib3.HTTPSConnectionPool)
+                made.ConnectionCls = watched(HTTPSConnection if is_secure else HTTPConnection, self._heads)
+                self._pools[key] = made
             return self._pools[key]
+
+    def _manager(self, proxy: Proxy | None, options: dict[str, Any], at: str) -> urllib3.PoolManager:
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        context = self._certificates.context(proxy.host, proxy.port, is_insecure=False, at=at) if proxy.scheme == "https" else None
+        return urllib3.ProxyManager(proxy.url, proxy_headers=dict(proxy.headers), proxy_ssl_context=context, **options)
+
+
+def _called(pool: urllib3.HTTPConnectionPool) -> str:
+    """Return how people are told of a pool's proxy."""
+    return "" if pool.proxy is None else f"{pool.proxy.host}:{pool.proxy.port}"
 
 
 def _answered(pool: urllib3.HTTPConnectionPool, method: str, target: str, **asked: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - as urllib3 has it

@@ -21,6 +21,7 @@ from cstore.registry.download import download
 from cstore.registry.greeting import moved_to
 from cstore.registry.pages import all_tags
 from cstore.registry.patience import Patience
+from cstore.registry.proxies import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +59,7 @@ class Registries:
         progress: is told of each blob that is downloaded, by one thread at a time; it is not told how that goes on.
         pause: sleeps so many seconds.
         patience: how long is waited, and how often is tried.
+        proxies: by which some registries are asked.
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each of them one thing to choose
@@ -70,6 +72,7 @@ class Registries:
         progress: Progress = silent,
         pause: Callable[[float], object] = waiting.pause,
         patience: Patience | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._configuration = configuration
         self._client = Client(
@@ -78,6 +81,7 @@ class Registries:
             most_per_host=most_per_host,
             patience=patience or Patience(),
             pause=pause,
+            proxies=proxies,
         )
         self._cache = cache or Cache.temporary()
         self._progress = progress
@@ -98,7 +102,7 @@ class Registries:
         """Return those of this machine, with podman's and docker's files in their usual places.
 
         Args:
-            environment: the variables that say where they are.
+            environment: the variables that say where they are, and which proxies there are.
             home: the user's directory.
             cache: as above.
             most_per_host: as above.
@@ -107,7 +111,7 @@ class Registries:
             patience: as above.
 
         Raises:
-            SourceError: a file cannot be read.
+            SourceError: a file cannot be read, or a variable names no proxy.
             FormatError: a file is malformed.
         """
         return cls(
@@ -118,6 +122,7 @@ class Registries:
             progress=progress,
             pause=pause,
             patience=patience,
+            proxies=Proxies.usual(environment),
         )
 
     def __enter__(self) -> Self:

@@ -59,6 +59,10 @@ def watched(kind: type[HTTPConnection], deadlines: Deadlines) -> type[HTTPConnec
             # urllib3 would warn on stderr of what the administrator has configured.
             self.is_verified = True
 
+        def _tunnel(self) -> None:
+            with deadlines.over(self.sock):
+                super()._tunnel()
+
         def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
             # TLS inside of the TLS of a proxy is no socket itself, but has one.
             self.wire = self.sock if isinstance(self.sock, socket.socket) else self.sock.socket

@@ -10,6 +10,7 @@ import pytest
 from cstore.cli.registry import usual_cache
 from tests.cli.program import call
 from tests.registries import layout, registry
+from tools.registries.forward import ForwardProxy
 
 if TYPE_CHECKING:
     from tools.registries.server import Registry
@@ -54,6 +55,23 @@ def test_an_image_that_is_not_there(registry: Registry, tmp_path: Path) -> None:
     assert done.sentence == (
         f"cstore: docker://{registry.address}/atlas/app:none: expected a manifest from {registry.address}, found status 404 (Not Found)"
     )
+
+
+@pytest.mark.usefixtures("_environment")
+def test_a_proxy_that_the_environment_names(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = tmp_path / "proxied.conf"
+    conf.write_text('[[registry]]\nlocation = "registry.example.org"\ninsecure = true\n')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    with ForwardProxy({"registry.example.org": registry.address}, login="user:secret") as proxy:
+        for scheme in ("http", "https"):
+            monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://user:secret@{proxy.address}")
+        done = call("add", tmp_path / "store", "docker://registry.example.org/atlas/app:v1", "--platform", "linux/amd64")
+    assert (done.code, done.out.splitlines()[0]) == (0, "added registry.example.org/atlas/app:v1")
+    assert {seen.method for seen in proxy.seen} == {"CONNECT", "HEAD", "GET"}
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:secret@proxy.example.org:1080")
+    done = call("add", tmp_path / "store", "docker://registry.example.org/atlas/app:v1")
+    said = "HTTPS_PROXY: expected an address of a proxy such as http://proxy.example.org:3128, found another one"
+    assert (done.code, done.sentence) == (3, f"cstore: {said}")
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
