@@ -57,10 +57,11 @@ def notified(now: dt.datetime, names: Collection[str]) -> Event:
 
 
 def events_of(report: RoundReport) -> Iterator[Event]:
-    """Yield the events of a round that has come to an end: its problems, its images, its end."""
+    """Yield the events of a round that has come to an end: its problems, its remarks, its images, its end."""
     time = moment(report.ended)
-    for problem in report.problems:
-        yield {"event": "problem", "time": time, "round": report.number, "said": without_secrets(problem)}
+    for kind, told in (("problem", report.problems), ("remark", report.remarks)):
+        for said in told:
+            yield {"event": kind, "time": time, "round": report.number, "said": without_secrets(said)}
     for image in report.images:
         if image.outcome in _TOLD:
             yield {"event": f"image-{image.outcome.value}", "time": time, "round": report.number, **_image(image)}

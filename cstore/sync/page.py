@@ -12,7 +12,7 @@ from cstore.sync.status import Standing, standing, without_secrets
 from cstore.verification.problem import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cstore.sync.report import ImageState
     from cstore.sync.status import Status
@@ -97,9 +97,14 @@ def _problem_lines(status: Status) -> Iterator[str]:
     problems = [*(status.last.problems if status.last else ())]
     if status.error:
         problems.insert(0, f"the last round failed: {status.error}")
-    if problems:
-        items = "".join(f"<li>{_text(without_secrets(problem))}</li>" for problem in problems)
-        yield f'<ul id="problems" class="failed">{items}</ul>'
+    yield from _list("problems", "failed", problems)
+    yield from _list("remarks", "kept", status.last.remarks if status.last else ())
+
+
+def _list(name: str, kind: str, told: Sequence[str]) -> Iterator[str]:
+    if told:
+        items = "".join(f"<li>{_text(without_secrets(said))}</li>" for said in told[:MOST_ROWS])
+        yield f'<ul id="{name}" class="{kind}">{items}</ul>'
 
 
 def _table(status: Status, images: list[ImageState]) -> Iterator[str]:

@@ -177,7 +177,7 @@ def status_document(report: RoundReport) -> bytes:
 
     The same report gives the same bytes; nothing of it tells how long something took.
     """
-    return _encoded(_document(report.started, report.images, report.problems))
+    return _encoded(_document(report.started, report.images, report))
 
 
 def status_json(status: Status, now: dt.datetime) -> bytes:
@@ -209,17 +209,17 @@ def status_json(status: Status, now: dt.datetime) -> bytes:
         "error_time": moment(status.error_time),
         "revision": status.revision,
     }
-    problems = last.problems if last else ()
-    return _encoded({**_document(last.started if last else None, status.images, problems), "watch": watch})
+    return _encoded({**_document(last.started if last else None, status.images, last), "watch": watch})
 
 
-def _document(time: dt.datetime | None, images: Iterable[ImageState], problems: Iterable[str]) -> dict[str, object]:
+def _document(time: dt.datetime | None, images: Iterable[ImageState], report: RoundReport | None) -> dict[str, object]:
     ordered = sorted(images, key=lambda image: (image.name, image.platform))
     return {
         "version": 1,
         "time": moment(time),
         "images": [_image(image) for image in ordered],
-        "problems": [without_secrets(problem) for problem in problems],
+        "problems": [without_secrets(problem) for problem in (report.problems if report else ())],
+        "remarks": [without_secrets(remark) for remark in (report.remarks if report else ())],
     }
 
 

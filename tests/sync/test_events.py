@@ -64,6 +64,17 @@ def test_a_round_is_told_by_its_problems_its_images_and_its_end() -> None:
     assert events[4]["images"] == {"added": 1, "updated": 0, "unchanged": 1, "failed": 1, "removed": 1, "kept": 1}
 
 
+def test_remarks_are_told_after_problems() -> None:
+    """Spec Y5."""
+    events = [json.loads(line_of(event)) for event in events_of(report(remarks=("wishes.yaml:3:5: a takes nothing", "b"), images=()))]
+    assert [(event["event"], event.get("said")) for event in events[1:]] == [
+        ("remark", "wishes.yaml:3:5: a takes nothing"),
+        ("remark", "b"),
+        ("round-ended", None),
+    ]
+    assert [violation for event in events for violation in violations("events", event)] == []
+
+
 def test_secrets_of_urls_are_not_told() -> None:
     """Spec Y12."""
     told = b"".join(map(line_of, (*events_of(report()), failed(1, END, "https://user:word@example.org/?secret: no"))))

@@ -101,6 +101,7 @@ def test_each_image_has_a_row_and_failed_ones_come_first() -> None:
         (STATUS, "https://registry.example.org/v2/atlas/tags/list: expected a list, found 503"),
         (STATUS, "1 failed, 1 behind, 1 published, 1 kept, 1 removed"),
         (STATUS.end(report(images=())), "No image."),
+        (STATUS.end(report(remarks=("wishes.yaml:3:5: a <b> takes nothing",))), "wishes.yaml:3:5: a <b> takes nothing"),
     ],
 )
 def test_what_is_told_above(status: Status, expected: str) -> None:
@@ -112,7 +113,7 @@ def test_names_and_errors_are_text_only() -> None:
     image = evolve(
         FAILED, name=hostile, error=hostile, platform=hostile, registry_digest=hostile, published_digest=f"{hostile}2", wish=hostile
     )
-    status = Status(begun=START).end(report(images=(image, CURRENT), problems=(hostile,))).fail(hostile, END)
+    status = Status(begun=START).end(report(images=(image, CURRENT), problems=(hostile,), remarks=(hostile,))).fail(hostile, END)
     html = page(status, END, hostile[:8])
     read_page = read(html)
     assert {"script", "img"} & set(read_page.tags) == set()

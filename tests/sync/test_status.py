@@ -86,6 +86,13 @@ def test_what_is_served_is_the_same_document_and_more() -> None:
     assert failed["images"] == served["images"]
 
 
+def test_problems_and_remarks_of_the_last_round_are_told() -> None:
+    last = report(problems=("a list",), remarks=("https://user:word@registry.example.org/x takes nothing",))
+    for document in (status_document(last), status_json(STATUS.begin(1, START, None, LATER).end(last), END)):
+        value = json.loads(document)
+        assert (value["problems"], value["remarks"]) == (["a list"], ["https://registry.example.org/x takes nothing"])
+
+
 @pytest.mark.parametrize("planted", [{"images": [{}]}, {"version": 2}, {"time": "today"}, {"more": 1}, {"watch": {}}], ids=str)
 def test_the_schema_finds_planted_violations(planted: dict[str, object]) -> None:
     value = json.loads(status_json(STATUS.begin(1, START, None, LATER).end(report()), END))
