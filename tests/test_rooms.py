@@ -50,7 +50,7 @@ TESTED_BY = {
     "registry/configured": "registry/test_conf_files",
     "registry/rule": "registry/test_configuration",
     "source/chosen": "source/test_oci",
-    **{f"sync/{name}": "sync/test_rounds" for name in ("asking", "assembly", "published", "round", "trees")},
+    **{f"sync/{name}": "sync/test_rounds" for name in ("asking", "assembly", "narrowing", "published", "round", "trees")},
     "hub/covering": "sync/test_snapshotter",
     "hub/linking": "sync/test_rounds_cvmfs",
     **{f"verification/{name}": "verification/test_rules" for name in ("agreement", "chains", "images", "indexes", "items")},

@@ -75,8 +75,8 @@ class HubChange:
     """Images with a flat tree that is to be made anew."""
     departing: Departing | None = None
     """Layers that leave the stores; None where none does."""
-    stored: Callable[[], Collection[str]] = frozenset
-    """Tells the digests of blobs, in hexadecimal, of which the stores have layers."""
+    stored: Callable[[], Collection[str] | None] = frozenset
+    """Tells the digests of blobs, in hexadecimal, of which the stores have layers, or images in no store; None if these are unknown."""
     day: dt.date
     """Of today."""
     grace: dt.timedelta

@@ -79,11 +79,11 @@ class Retiring:
         noted = [*self._reading.noted_layers()]
         if not noted:
             return set()
-        named = self._reading.named_blobs()
-        if named is None:
+        named, stored = self._reading.named_blobs(), self._change.stored()
+        if named is None or stored is None:
             return None
         offered = {digest.hex for offered in self._change.offered for digest, _ in offered.layers}
-        used = {*named, *self._change.stored(), *offered}
+        used = {*named, *stored, *offered}
         led = {path for store in self._reading.other_stores() for path in led_to(self._reading.root, store)}
         return {layer_at(digest) for digest in noted if digest.hex not in used and layerfs_at(digest) not in led}
 

@@ -61,6 +61,8 @@ class Assembly:
         self._removed: list[str] = []
         self._used: set[str] = set()
         """The digests of blobs, in hexadecimal, with which images are offered that are in no store."""
+        self.is_uncertain = False
+        """Whether an image may be offered of which neither a store, nor metadata, nor this round tells the layers."""
         self._loose = Fetcher(progress)
         """Fetches layers of images that are in no store."""
         self._opened.callback(self._loose.close)
@@ -218,13 +220,15 @@ class Assembly:
 
     def _needed(self) -> frozenset[str] | None:
         named = self._reading.named_blobs()
-        return None if named is None else named | self._used
+        return None if named is None or self.is_uncertain else named | self._used
 
     def _standing(self, readings: dict[str, Store], departing: Departing | None, diff: Digest) -> list[Standing]:
         return standing(self._all(readings), diff, departing.layers if departing is not None else {})
 
-    def _stored(self, readings: dict[str, Store]) -> set[str]:
-        """Return the digests of the blobs, in hexadecimal, of which the stores have layers."""
+    def _stored(self, readings: dict[str, Store]) -> set[str] | None:
+        """Return the digests of the blobs, in hexadecimal, of which the stores have layers, or images in none; None if not known."""
+        if self.is_uncertain:
+            return None
         found = (layer.compressed_diff_digest for store in self._all(readings).values() for layer in store.all_layers())
         return {digest.hex for digest in found if digest is not None} | self._used
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import evolve, frozen
 
-from cstore.errors import FormatError, SourceError, StoreError
+from cstore.errors import SourceError, StoreError
 from cstore.model.digest import Digest
 from cstore.model.offer import Offer
-from cstore.model.reference import Reference
 from cstore.progress import Progress, silent
 from cstore.registry.client import AbsentError
 from cstore.source.registry import from_registry
 from cstore.sync.asking import ask
 from cstore.sync.assembly import Assembly
 from cstore.sync.expansion import Expansion, expand
+from cstore.sync.narrowing import asked_for, is_among, narrowed
 from cstore.sync.published import Published
 from cstore.sync.removing import spellings, unwished
 from cstore.sync.wishlist import read_wishlists
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cstore.source.image import SourceImage
     from cstore.sync.expansion import Wanted
     from cstore.sync.removing import Unwished
+    from cstore.sync.wish import Wish
     from cstore.sync.wishlist import Wishlist
 
 __all__ = ["Round", "Terms"]
@@ -90,6 +91,8 @@ class Round:
         self.doubts: dict[str, str] = {}
         """Why names are kept that were to be removed."""
         self.seconds: dict[str, float] = {}
+        self._is_partial = False
+        """Whether some images are not looked at of which only registries tell the layers."""
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +127,9 @@ class Round:
         """
         with self.timed("expand"):
             read, unread = read_wishlists(wishlists)
-            asked = None if only is None else frozenset(map(_asked, only))
-            self.wishlists = read if asked is None else tuple(_narrowed(wishlist, asked) for wishlist in read)
+            asked = None if only is None else frozenset(map(asked_for, only))
+            self._is_partial = only is not None and any(self._tells_nothing(wish) for wishlist in read for wish in wishlist.wishes)
+            self.wishlists = read if asked is None else tuple(narrowed(wishlist, asked) for wishlist in read)
             expansion = expand(
                 self.wishlists,
                 self._registries,
@@ -134,7 +138,7 @@ class Round:
                 unread=unread,
                 progress=self._progress,
             )
-            wanted = tuple(image for image in expansion.wanted if asked is None or _is_among(image.name, asked))
+            wanted = tuple(image for image in expansion.wanted if asked is None or is_among(image.name, asked))
             self.expansion = evolve(expansion, wanted=wanted)
         with self.timed("look"):
             # A store has one name for all that a registry is called: what it has under that is asked once, and all agree.
@@ -175,6 +179,21 @@ class Round:
             for wanted, image in images.items():
                 if wanted not in self.errors:
                     self._take(wanted, image)
+        self.assembly.is_uncertain = self._is_uncertain()
+
+    def _is_uncertain(self) -> bool:
+        """Whether an image may be published of which only its registry tells the layers, and that was not asked, or did not say."""
+        return (
+            bool(self.expansion.unread)
+            or self._is_partial
+            or any(self._tells_nothing(failure.wish) for failure in self.expansion.failures)
+            or any(self._tells_nothing(image) for image in self.errors)
+        )
+
+    def _tells_nothing(self, wish: Wish | Wanted) -> bool:
+        """Whether layers are offered, and nothing of which a hub keeps the manifest."""
+        offers = wish.offers or self._terms.offers
+        return Offer.LAYERS in offers and not offers & _TELLING
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -263,32 +282,3 @@ class Round:
 def _one_image(name: RemoteName) -> tuple[str, Digest | None]:
     """Return what is the same of all names of one image, however they write the registry."""
     return str(name.reference), name.digest
-
-
-def _asked(text: str) -> tuple[str, str]:
-    """Split a `registry/repository[:tag]` into the repository, as podman normalises it, and the tag; that is empty for all."""
-    head, colon, tag = text.rpartition(":")
-    return (_repository(head), tag) if colon and "/" not in tag else (_repository(text), "")
-
-
-def _narrowed(wishlist: Wishlist, asked: Collection[tuple[str, str]]) -> Wishlist:
-    """Return a wishlist with the wishes of certain repositories alone, so that no other list of tags is asked for."""
-    repositories = {repository for repository, _ in asked}
-    return evolve(wishlist, wishes=tuple(wish for wish in wishlist.wishes if _repository_of(wish.name) in repositories))
-
-
-def _is_among(name: RemoteName, asked: Collection[tuple[str, str]]) -> bool:
-    repository = _repository_of(name)
-    return (repository, "") in asked or (repository, name.tag) in asked
-
-
-def _repository_of(name: RemoteName) -> str:
-    return _repository(f"{name.registry}/{name.repository}")
-
-
-def _repository(text: str) -> str:
-    """Return a repository as podman normalises it; a notification may name what is none."""
-    try:
-        return Reference.parse(text).repository
-    except FormatError:
-        return text

@@ -13,6 +13,7 @@ from cstore.model.offer import Offer
 from cstore.store import Store
 from cstore.sync.report import Outcome
 from cstore.verification.store import verify
+from tests.images import Image, file, tar
 from tests.sync.hubs import Hubbed, hubbed, image, outcomes
 from tools.registries.server import Registry
 
@@ -171,6 +172,28 @@ def test_a_round_may_look_at_a_few_names_only(hub: Hubbed) -> None:
     report = rounds.run([wishes])
     assert outcomes(report) == {"team/app:1": "added", "team/app:2": "unchanged", "team/other:1": "unchanged"}
     assert [found.published is not None for found in report.images] == [True, True, True]
+
+
+@pytest.mark.parametrize("lost", ["registry", "wishlist", "nothing"])
+def test_a_layer_stays_while_nobody_can_tell_that_no_image_is_offered_with_it(hub: Hubbed, lost: str) -> None:
+    """Quote: it stays in a round that does not learn which layers an image has that is wished with `layers` alone (spec H14)."""
+    hub.push("team/app", {"1": image(1)})
+    hub.push("team/other", {"1": image(1)})
+    whole = hub.wish("team/app:1")
+    alone = hub.wish(f"{{image: '{hub.registry.address}/team/other:1', forms: [layers]}}", name="alone.yaml")
+    hub.run(whole, alone)
+    hub.push("team/app", {"1": Image(layers=(tar(file("x", b"x")),))})
+    hub.run(whole, alone)
+    hub.days = 14
+    if lost == "registry":
+        hub.registry.untag("team/other", "1")
+    elif lost == "wishlist":
+        alone.write_text("version: 2\n")
+    hub.run(whole, alone)
+    links = [*(hub.hub.root / ".layers").glob("*/*/layerfs")]
+    assert (len(links), all(link.is_dir() for link in links)) == (3, True)
+    hub.run(*((whole, hub.wish(name="alone.yaml")) if lost != "nothing" else (whole,)))
+    assert len([*(hub.hub.root / ".layers").glob("*/*/layerfs")]) == 1
 
 
 def test_a_preview_writes_nothing(hub: Hubbed) -> None:
