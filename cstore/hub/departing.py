@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from cstore.delta import PutSymlink, PutTree
 from cstore.hub.covering import cover, covers, is_opaque, stored_chained
-from cstore.hub.layout import COVER, diff_in, layerfs_at, target_from
+from cstore.hub.layout import COVER, STORE, diff_in, layerfs_at, target_from
 from cstore.model.layer import LayerRecord
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Departing:
         reading: the hub.
         stores: all its stores as they are now, by their paths.
         layers: those that leave, by the path of their store.
-        taken: diff IDs of images that come in the same round.
+        taken: digests of the blobs, and diff IDs, of images that come in the same round.
         needed: tells the digests of blobs, in hexadecimal, with which images are offered; None where that is not known.
 
     Raises:
@@ -114,10 +114,12 @@ class Departing:
 
         They come before the tree goes. In several chains a layer with opaque directories gets a tree that covers all (spec H9).
         """
-        for digest, tree in self._links.items():
-            staying = self._staying(self._trees[tree][1]) if tree in self._trees else []
+        lost = ((digest, record) for digest, record in self._lost.items() if record is not None and digest not in self._taken)
+        leading = ((digest, self._trees[tree][1]) for digest, tree in self._links.items() if tree in self._trees)
+        for digest, record in (*leading, *lost):
+            staying = self._staying(record)
             if staying:
-                joint = _joint(digest, self._trees[tree][1].diff_digest, staying)
+                joint = _joint(digest, record.diff_digest, staying)
                 if joint is not None and self._reading.found(joint.path) == "nothing":
                     yield joint
                 path = layerfs_at(digest)
@@ -132,6 +134,9 @@ class Departing:
             record = self._record(tree)
             if record is not None and not self._staying(record) and (tree in self._trees or not self._is_held(digest, record)):
                 yield digest
+        for digest, record in self._lost.items():
+            if (record is None or not self._staying(record)) and not self._is_held(digest, record):
+                yield digest
 
     def _record(self, tree: str) -> LayerRecord | None:
         """Return the layer that leaves to which a symlink leads, or that it covers with others; None where it leads elsewhere."""
@@ -140,10 +145,10 @@ class Departing:
         records = (record for _, record in self._trees.values()) if COVER in tree else ()
         return next((record for record in records if record.diff_digest is not None and covers(tree, record.diff_digest)), None)
 
-    def _is_held(self, digest: Digest, record: LayerRecord) -> bool:
-        if record.diff_digest in self._taken:
+    def _is_held(self, digest: Digest, record: LayerRecord | None) -> bool:
+        if digest in self._taken or (record is not None and record.diff_digest in self._taken):
             return True
-        if self._staying(record):
+        if record is not None and self._staying(record):
             return False
         named = self._needed()
         return named is None or digest.hex in named
@@ -152,6 +157,19 @@ class Departing:
     def _links(self) -> dict[Digest, str]:
         """All symlinks to trees of layers; one blob's may lead to a layer whose record names another blob of the same diff."""
         return dict(self._reading.layer_links())
+
+    @cached_property
+    def _lost(self) -> dict[Digest, LayerRecord | None]:
+        """Symlinks to layers that a store lost otherwise, as by `cstore prune`; each with a record of the same blob, if there is one."""
+        known = {Standing(path, store, layer).tree for path, store in self._stores.items() for layer in store.lineage().parents}
+        odd = [digest for digest, tree in self._links.items() if tree.startswith(STORE) and tree not in known]
+        return {digest: self._of_blob(digest) for digest in odd if not self._reading.has_layer(digest)}
+
+    def _of_blob(self, digest: Digest) -> LayerRecord | None:
+        for store in self._stores.values():
+            for value in store.layers.having(str(digest), "compressed-diff-digest"):
+                return LayerRecord.from_dict(value, store.layers.place(value["id"]))
+        return None
 
     def _staying(self, record: LayerRecord) -> list[Standing]:
         diff = record.diff_digest

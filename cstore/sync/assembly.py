@@ -215,7 +215,10 @@ class Assembly:
         layers = {path: found for path, delta in deltas.items() if (found := _removed(delta, readings.get(path)))}
         if not layers:
             return None
-        taken = {diff for taken in self._taken if taken.batch is not None for diff in taken.image.config.diff_ids}
+        images = [taken.image for taken in self._taken if taken.batch is not None]
+        taken = {diff for image in images for diff in image.config.diff_ids} | {
+            one.digest for image in images for one in image.manifest.layers
+        }
         return Departing(self._reading, self._all(readings), layers, taken=taken, needed=cache(self._needed))
 
     def _needed(self) -> frozenset[str] | None:

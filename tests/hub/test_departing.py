@@ -18,6 +18,7 @@ from cstore.model.offer import ALL_OFFERS, Offer
 from cstore.model.platform import Platform
 from cstore.model.remote import RemoteName
 from cstore.publish.hub import DirectoryHub
+from cstore.publish.prune import prune
 from cstore.source import open_source
 from cstore.store import Store
 from cstore.sync.assembly import Assembly
@@ -203,6 +204,20 @@ def test_chains_that_stay_are_covered_when_the_one_that_hid_most_goes(hub: Livin
     hub.round({"all": "two"})
     hub.round({"more": "one"})
     assert {"data/one", "data/two"} <= below(hub.layer("one", 1))
+
+
+def test_what_a_store_lost_otherwise_is_put_right_when_layers_go(hub: Living) -> None:
+    """As after `cstore prune` of one of its stores."""
+    hub.round({"all": "plain", "podman": "deep"})
+    hub.round({"more": "alone"})
+    hub.round({}, ["all"])
+    hub.round({}, ["more"], days=7)
+    prune(hub.root / "podmanStore", dt.timedelta(days=7), hub.day)
+    plain, own = hub.layer("plain", 1), hub.layer("plain", 0)
+    assert [(link.is_symlink(), link.is_dir()) for link in (plain, own)] == [(True, False)] * 2
+    hub.round({}, days=14)
+    assert plain.is_dir()
+    assert not own.parent.exists()
 
 
 @pytest.mark.parametrize("tag", ["loose", "told"])
