@@ -46,6 +46,9 @@ _ENDLESS = ("V15",)
 _PATIENCE = 3
 _LONGEST = 100
 
+Ended = tuple[int | None, object, str]
+"""An exit code, None for what does not end, what was said, and what was said on stderr."""
+
 
 @frozen
 class Outcome:
@@ -55,6 +58,8 @@ class Outcome:
     """The codes of the problems that `verify` finds."""
     seen: Mapping[str, str]
     """By command: `works`, `fails`, `wrong` where podman does not tell that something is wrong, or `hangs`."""
+    said: Mapping[str, str]
+    """By command, what podman said on stderr where it failed."""
 
     @property
     def broken(self) -> frozenset[str]:
@@ -75,7 +80,7 @@ class Bench:
         self._sound = place / "sound"
         self._stack = ExitStack()
         self._podmans: dict[str, Podman] = {}
-        self._results: dict[str, dict[str, tuple[int | None, object]]] = {}
+        self._results: dict[str, dict[str, Ended]] = {}
         self.store = place / "repository/store"
         """Where the store with the defect is."""
 
@@ -107,14 +112,15 @@ class Bench:
     def outcome(self, defect: Defect) -> Outcome:
         """Plant a defect, and see what `verify` finds and podman does."""
         sound = self._results.get("sound") or self._results.setdefault("sound", self._try(self.prepare(None), _LONGEST))
-        assert {code for code, _ in sound.values()} == {0}, sound
+        assert {code for code, _, _ in sound.values()} == {0}, sound
         target = self.prepare(defect)
         found = {problem.code for problem in verify(self.store, deep=defect.is_deep)}
         results = self._try(target, _PATIENCE if defect.code in _ENDLESS else _LONGEST)
-        expected = {**{command: output for command, (_, output) in sound.items()}, "images": _listed(target, sound["images"][1])}
+        expected = {**{command: output for command, (_, output, _) in sound.items()}, "images": _listed(target, sound["images"][1])}
         return Outcome(
             found=tuple(code for code in RULES if code in found),
-            seen={command: _judge(code, output, expected[command]) for command, (code, output) in results.items()},
+            seen={command: _judge(code, output, expected[command]) for command, (code, output, _) in results.items()},
+            said={command: said for command, (code, _, said) in results.items() if code},
         )
 
     def podman(self, name: str) -> Podman:
@@ -138,15 +144,15 @@ class Bench:
                 time.sleep(0.1)
         podman.graph.mkdir(mode=0o700)
 
-    def _try(self, target: Target, patience: float) -> dict[str, tuple[int | None, object]]:
-        """Return the exit code of each command, None for one that does not end, and what it says."""
+    def _try(self, target: Target, patience: float) -> dict[str, Ended]:
+        """Return how each command ends."""
         commands = self._commands(target)
         with read_only(self.store.parent, self.store.parent):
             started = [(command, self._start(command, arguments)) for command, arguments in commands.items()]
             end = time.monotonic() + patience
             results = {command: _end(command, process, end) for command, process in started if command != OTHER}
             results |= {command: _end(command, process, end + _LONGEST) for command, process in started if command == OTHER}
-        for command, (code, _) in results.items():
+        for command, (code, _, _) in results.items():
             # A container of which nothing failed leaves nothing, and neither do `images` and `save`.
             if code != 0 or command == "build":
                 self.forget(command)
@@ -183,16 +189,16 @@ class Bench:
         )
 
 
-def _end(command: str, process: subprocess.Popen[str], end: float) -> tuple[int | None, object]:
+def _end(command: str, process: subprocess.Popen[str], end: float) -> Ended:
     try:
-        output, _ = process.communicate(timeout=max(end - time.monotonic(), 0))
+        output, said = process.communicate(timeout=max(end - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return None, ""
+        return None, "", ""
     if command == "images" and process.returncode == 0:
-        return 0, sorted((image["Id"], tuple(image.get("Names") or ())) for image in json.loads(output))
-    return process.returncode, "" if command == "build" else output
+        return 0, sorted((image["Id"], tuple(image.get("Names") or ())) for image in json.loads(output)), said
+    return process.returncode, "" if command == "build" else output, said
 
 
 def _judge(code: int | None, output: object, expected: object) -> str:
