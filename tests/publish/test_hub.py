@@ -14,13 +14,15 @@ from cstore.publish.batch import Batch
 from cstore.publish.cvmfs import CvmfsPlace
 from cstore.publish.hub import CvmfsHub, DirectoryHub, Hub, find_hub
 from cstore.publish.place import DirectoryPlace
-from tests.publish.cvmfs import NAME, STORE, Publisher
+from tests.publish.cvmfs import NAME, STORE, Publisher, publishing_machine
 from tests.publish.soundness import problems
 from tests.publish.stores import DAY, NEW, exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cstore.delta import Step
 
 ARM = "podmanStore.arm64"
 
@@ -96,6 +98,32 @@ def test_names_with_colons_go_in_a_transaction_before_the_rest(publisher: Publis
     assert (publisher.newest / "status.json").read_bytes() == b"{}"
     done = hub.publish(lambda: Delta((Remove(path="status.json"),)), [])
     assert done.revision == before + 3
+
+
+@pytest.mark.parametrize("upstream", ["local", "gw"])
+def test_what_is_removed_and_put_anew_goes_in_a_call_before(tmp_path: Path, upstream: str) -> None:
+    """Quote: a path that is both removed and put makes the call fail; what is in the way is removed in a call before (spec C4)."""
+    with publishing_machine(tmp_path / "site", upstream=upstream) as machine:
+        machine.publish_something("hubs/one/layer/note")
+        hub = CvmfsHub(CvmfsPlace(repository=machine.repository, path="hubs/one"))
+        hub.publish(lambda: Delta((Remove(path="layer"), PutSymlink(path="layer", target="elsewhere"))), [])
+        assert str((machine.newest / "hubs/one/layer").readlink()) == "elsewhere"
+        assert machine.check() == ""
+
+
+def test_what_comes_before_a_step_in_a_store_is_done_before_it(tmp_path: Path) -> None:
+    """Quote: a symlink leads to another tree before its tree in a store is removed (spec H7)."""
+    hub = DirectoryHub(tmp_path)
+    (tmp_path / STORE / "old").mkdir(parents=True)
+    (tmp_path / "last").mkdir()
+    steps: list[Step] = [PutSymlink(path="first", target="x"), Remove(path=f"{STORE}/old"), PutSymlink(path="later", target="x")]
+    hub.publish(lambda: Delta(tuple(steps)), [STORE])
+    assert [(tmp_path / name).is_symlink() for name in ("first", "later")] == [True, True]
+    (tmp_path / STORE / "old").mkdir()
+    steps = [PutSymlink(path="first", target="y"), Remove(path=f"{STORE}/old"), PutSymlink(path="last", target="x")]
+    with pytest.raises(PublishError):
+        hub.publish(lambda: Delta(tuple(steps)), [STORE])
+    assert (str((tmp_path / "first").readlink()), (tmp_path / STORE / "old").exists()) == ("y", False)
 
 
 def test_a_store_that_would_stop_its_readers_is_refused(tmp_path: Path, publisher: Publisher) -> None:
