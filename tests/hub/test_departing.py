@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -51,6 +52,8 @@ LAYERS, PODMAN, TOLD = frozenset([Offer.LAYERS]), frozenset([Offer.PODMAN]), fro
 KINDS = [("all", ALL_OFFERS, USUAL), ("more", ALL_OFFERS, USUAL), ("arm", ALL_OFFERS, ARM)]
 KINDS += [("loose", LAYERS, USUAL), ("told", TOLD, ARM), ("podman", PODMAN, USUAL)]
 GRACE = dt.timedelta(days=14)
+EXAMPLES = int(os.environ.get("CSTORE_EXAMPLES", "15"))
+"""How many lives of a hub are tried."""
 FIRST = dt.date(2026, 11, 24)
 
 
@@ -257,7 +260,7 @@ ROUNDS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rounds=ROUNDS)
 def test_no_round_leaves_a_symlink_that_leads_nowhere(
     rounds: list[tuple[dict[str, str], list[str], int]], tmp_path_factory: pytest.TempPathFactory, sources: Sources
