@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.errors import SourceError
 from cstore.model.remote import RemoteName
+from cstore.registry.certificates import Certificates
 from cstore.registry.configuration import Configuration
+from cstore.registry.connections import Connections, LostError
 from cstore.registry.credentials import Credentials, Login
+from cstore.registry.patience import Patience
 from cstore.registry.proxies import Proxies, Proxy
 from cstore.registry.registries import Registries
 from cstore.registry.rule import Rule
@@ -191,6 +196,28 @@ def test_a_proxy_that_is_not_there(tmp_path: Path) -> None:
             registries.tags(NAME)
     said = f"the proxy {address} cannot be used: [Errno 111] Connection refused"
     assert str(error.value) == f"docker://{HOST}/atlas/app: expected an answer from {HOST}, found none ({said})"
+
+
+def test_a_proxy_that_answers_byte_by_byte_is_given_up() -> None:
+    """Spec Q7."""
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        with server.accept()[0] as client, suppress(OSError):
+            for byte in b"HTTP/1.1 200 " + bytes(1000):
+                if over.wait(0.05):
+                    return
+                client.sendall(bytes([byte]))
+
+    patience = Patience(connect=PATIENCE, silence=PATIENCE, head=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        proxies = Proxies.usual({"HTTPS_PROXY": f"127.0.0.1:{server.getsockname()[1]}"})
+        with closing(Connections(Certificates(), 1, patience, proxies)) as connections, pytest.raises(LostError):
+            connections.send("GET", f"https://{HOST}/", {}, is_insecure=False, at="x")
+        over.set()
+        thread.join()
 
 
 def test_it_is_as_skopeo_does_it(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pytest
 from cstore.registry.certificates import Certificates
 from cstore.registry.connections import Connections
 from cstore.registry.patience import Patience
+from cstore.registry.proxies import Proxies
 from cstore.registry.watched import connected
 from cstore.waiting import GivenUpError, Waiter
 from tools.registries.proxy import Fault, Proxy
@@ -72,10 +73,14 @@ def test_waiting_for_a_connection_that_others_have_ends() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_waiting_for_what_answers_nothing_ends(scheme: str) -> None:
-    """TLS, or an answer, that never begins: somebody listens, and never looks."""
-    with closing(Connections(Certificates(), 1, Patience())) as connections, socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}/"
+@pytest.mark.parametrize("is_proxy", [False, True], ids=["a registry", "a proxy"])
+def test_waiting_for_what_answers_nothing_ends(scheme: str, *, is_proxy: bool) -> None:
+    """TLS, a tunnel, or an answer, that never begins: somebody listens, and never looks."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as opened:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        proxies = Proxies.usual({f"{scheme}_proxy": address} if is_proxy else {})
+        connections = opened.enter_context(closing(Connections(Certificates(), 1, Patience(), proxies)))
+        url = f"{scheme}://{'registry.example.org' if is_proxy else address}/"
         assert given_up(partial(asked, connections, url), lambda: connections.requests) is GivenUpError
 
 
