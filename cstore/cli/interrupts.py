@@ -8,8 +8,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attrs import define, field
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -21,7 +19,6 @@ _SAME = 0.5
 program undo what it has begun."""
 
 
-@define
 class Interrupts:
     """Turns signals into `KeyboardInterrupt`.
 
@@ -29,10 +26,12 @@ class Interrupts:
         monotonic: seconds of a clock that never goes back.
     """
 
-    _monotonic: Callable[[], float] = time.monotonic
-    is_over: bool = False
-    """Whether the program is ending, so that nothing is left to interrupt."""
-    _last: float = field(default=float("-inf"), init=False)
+    # Every verb has one, and importing attrs takes a fifth of what `--version` does.
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last = float("-inf")
+        self.is_over = False
+        """Whether the program is ending, so that nothing is left to interrupt."""
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
         """Heed a signal.
