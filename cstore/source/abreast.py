@@ -57,13 +57,16 @@ def abreast(works: Sequence[Work[T]], workers: int, progress: Progress) -> list[
 
     Args:
         works: in the order in which one alone would do them.
-        workers: how many are done at once, each in a thread of its own, so that the caller's can be interrupted at any moment.
+        workers: how many are done at once, each in a thread of its own, so that the caller's can end them at any moment; with 1 all is done
+            in the caller's thread.
         progress: is told of one work after the other, in order, in the caller's thread; of one that began before its turn, what it did
             until then is told at once, and while nothing comes, 0 again and again, so that it can end the works.
 
     Raises:
         Exception: whatever the first failing work raises.
     """
+    if workers <= 1:
+        return [work.run(progress(work.name, work.subject, work.size)) for work in works]
     crew = _Crew(works, progress)
     threads = [Waiter(crew.work, f"cstore-work-{number}") for number in range(min(workers, len(works)))]
     try:

@@ -121,7 +121,7 @@ class Fetcher:
         for image, number in places:
             descriptor = image.manifest.layers[number]
             works.append(Work("verifying", str(descriptor.digest), descriptor.size, partial(self._read, image, number)))
-        scans = abreast(works, self._workers, self._progress)
+        scans = abreast(works, min(self._workers, len(works)), self._progress)
         self._scans.update((image.chain[number], found) for (image, number), found in zip(places, scans, strict=True))
 
     def _read(self, image: SourceImage, number: int, advance: Callable[[int], object]) -> Scan:

@@ -122,6 +122,7 @@ def test_two_signals_end_it_too(registry: Registry, tmp_path: Path, verb: tuple[
     with Proxy(registry.address, SLOW) as proxy:
         code, said = ended(tmp_path, proxy, verb, "GET .*/blobs/", number, number, apart=apart)
     assert "Traceback" not in said
-    assert code == 130 or (verb is WATCH and code == 0), said
+    # A watch that has ended already when the second one comes is ended by that while it leaves.
+    assert code == 130 or (verb is WATCH and code in (0, -signal.SIGTERM)), said
     assert [*(tmp_path / "hub").iterdir()] == []
     assert not (tmp_path / "store").exists()
