@@ -12,7 +12,7 @@ from attrs import field, frozen
 from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.about import HubAbout
-from cstore.hub.layout import ABOUT, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, NOTES, OTHERS, STATUS, STORE, layerfs_at
+from cstore.hub.layout import ABOUT, DIFF_ID, FLAT, INDEX, LAYERFS, LAYERS, MANIFEST, METADATA, NOTES, OTHERS, STATUS, STORE, layerfs_at
 from cstore.index.gojson import decode
 from cstore.model.chain import ImageID, parse_image_id
 from cstore.model.digest import Digest
@@ -21,7 +21,7 @@ from cstore.model.manifest import LARGEST_DOCUMENT
 from cstore.origin import read, room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cstore.files import Directory
@@ -120,23 +120,24 @@ class HubReading:
 
     def layer_links(self) -> Iterator[tuple[Digest, str]]:
         """Yield the layers whose tree is a symlink, by the digests of their blobs, each with the path in the hub to which that leads."""
-        for digest, layer in self._layers(LAYERFS):
+        for digest, layer in self._layers((LAYERFS,)):
             target = layer.target(LAYERFS)
             if target is not None:
                 yield digest, posixpath.normpath(posixpath.join(posixpath.dirname(layerfs_at(digest)), target))
 
     def noted_layers(self) -> Iterator[Digest]:
-        """Yield the layers, by the digests of their blobs, that the present converter has ingested: it notes beside a tree what that is."""
-        for digest, layer in self._layers(NOTES):
-            if layer.found(NOTES) == "a directory" and layer.found(LAYERFS) == "a directory":
+        """Yield the layers, by the digests of their blobs, that have a tree of their own, beside which cstore or the converter noted it."""
+        for digest, layer in self._layers((NOTES, DIFF_ID)):
+            is_noted = layer.found(NOTES) == "a directory" or layer.found(DIFF_ID) == "a file"
+            if is_noted and layer.found(LAYERFS) == "a directory":
                 yield digest
 
-    def _layers(self, having: str) -> Iterator[tuple[Digest, Directory]]:
-        """Yield the directories of all layers in which something has this name, each open until the next is asked for."""
+    def _layers(self, having: Sequence[str]) -> Iterator[tuple[Digest, Directory]]:
+        """Yield the directories of all layers in which something has one of these names, each open until the next is asked for."""
         with room(self.root, "") as top:
             for name, here in _trees(top, LAYERS) if top is not None else ():
                 # To open each of many directories, of which few have it, would take several times as long.
-                digest = _blob(name) if here.status(f"{name}/{having}") is not None else None
+                digest = _blob(name) if any(here.status(f"{name}/{one}") is not None for one in having) else None
                 if digest is not None:
                     with here.opened(name) as layer:
                         if layer is not None:

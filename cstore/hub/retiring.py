@@ -40,8 +40,8 @@ class Retiring:
         """Return the trees that are retired afterwards, and those that are to go.
 
         Args:
-            changes: whether anything else changes. Only then layers are looked for that the converter has left, since that takes a look
-                at each layer of the hub.
+            changes: whether anything else changes. Only then layers are looked for that have trees of their own, since that takes a
+                look at each layer of the hub.
         """
         before = self._reading.about().retired
         kept = {path: day for path, day in before.items() if _is_layer(path)}
@@ -75,7 +75,7 @@ class Retiring:
         return unused
 
     def _unused_layers(self) -> set[str] | None:
-        """Return the directories of layers that the converter has left and nothing needs; None while that cannot be known."""
+        """Return the directories of layers with trees of their own that nothing needs; None while that cannot be known."""
         noted = [*self._reading.noted_layers()]
         if not noted:
             return set()

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from cstore.errors import StoreError
 from cstore.hub.covering import Shown, cover, fetched_chained, hides, is_opaque, stored_chained
 from cstore.hub.flat import flat_step, flat_tree
-from cstore.hub.layout import LAYERFS, HubLayout, diff_in, flat_at, layerfs_at, target_from
+from cstore.hub.layout import DIFF_ID, LAYERFS, HubLayout, diff_in, flat_at, layerfs_at, target_from
 from cstore.hub.linking import Linkable, LinkedTree
 from cstore.hub.parts import fetched_part, stored_part
 from cstore.hub.reading import HubReading
@@ -170,4 +170,5 @@ class Trees:
 
 def layer_step(layer: FetchedLayer, path: str) -> PutTree:
     """Return the step that puts the tree of a layer that is in no store."""
-    return tree_step(layer, path, {CATALOG: b""} if layer.scan.entries >= BIG_LAYER else {}, inside=LAYERFS)
+    files = {DIFF_ID: f"{layer.diff_id}\n".encode()}
+    return tree_step(layer, path, files | ({CATALOG: b""} if layer.scan.entries >= BIG_LAYER else {}), inside=LAYERFS)

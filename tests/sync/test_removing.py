@@ -146,6 +146,31 @@ def test_a_form_that_is_wished_no_more_is_told_and_goes_when_pruned(hub: Hubbed)
     assert (stored(hub), (hub.public("team/app:1") / "data/1").exists()) == ([], True)
 
 
+def test_the_tree_of_a_layer_that_is_in_no_store_goes_after_the_grace(hub: Hubbed) -> None:
+    """Spec H15."""
+    offers = frozenset([Offer.LAYERS])
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes = hub.wish("team/app:*")
+    hub.run(wishes, offers=offers)
+    layers = {place.parent.name for place in (hub.hub.root / ".layers").glob("*/*/layerfs")}
+    hub.push("team/app", {"1": image(3)})
+    for day, count in ((0, 4), (1, 4)):
+        hub.days = day
+        hub.run(wishes, offers=offers)
+        assert len([*(hub.hub.root / ".layers").glob("*/*/layerfs")]) == count
+    hub.days = 15
+    hub.push("team/app", {"3": image(1)})
+    hub.run(wishes, hub.place / "lost.yaml", offers=offers)
+    assert layers <= {place.parent.name for place in (hub.hub.root / ".layers").glob("*/*/layerfs")}
+    hub.push("team/app", {"4": image(4), "1": image(4), "3": image(4)})
+    hub.run(wishes, offers=offers)
+    hub.days = 30
+    hub.push("team/app", {"5": image(5)})
+    hub.run(wishes, offers=offers)
+    left = {int(place.read_bytes()[:1]) for place in (hub.hub.root / ".layers").glob("*/*/layerfs/data/[0-9]")}
+    assert left == {2, 4, 5}
+
+
 def test_a_form_that_may_be_of_a_wish_that_is_not_known_stays(hub: Hubbed) -> None:
     hub.push("team/app", {"1": image(1)})
     hub.run(hub.wish("team/app:1"))
