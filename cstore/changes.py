@@ -35,6 +35,8 @@ class Drop:
     """A name is to go, and the image with it if that was its last one."""
 
     name: str
+    may_be_gone: bool = False
+    """Whether it is as good if there is no image of that name."""
 
 
 Change = Add | Tag | Drop

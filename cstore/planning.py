@@ -56,7 +56,7 @@ def plan(store: Store, changes: Sequence[Change], layers: Mapping[LayerID, Fetch
         elif isinstance(change, Tag):
             draft.tag(change.name, change.new_name)
         else:
-            draft.drop(change.name)
+            draft.drop(change)
     return draft.finish(layers, today)
 
 
@@ -121,8 +121,14 @@ class _Draft:
         self._touched(record.id)
         self._name(record.id, new_name)
 
-    def drop(self, name: str) -> None:
-        record = self._find(name)
+    def drop(self, change: Drop) -> None:
+        name = change.name
+        try:
+            record = self._find(name)
+        except NotFoundError:
+            if change.may_be_gone:
+                return
+            raise
         if _normalised(name) not in record.names:
             raise NotFoundError(f'{self._store.root}: expected one of the names of an image, found "{name}", which is its ID or digest')
         self._unname(record, _normalised(name))

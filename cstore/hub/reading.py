@@ -21,7 +21,7 @@ from cstore.model.manifest import LARGEST_DOCUMENT
 from cstore.origin import read, room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from cstore.files import Directory
@@ -34,6 +34,8 @@ _DEEPEST = 24
 _DIGEST = re.compile(r"sha\d{3}:([0-9a-f]{64,128})")
 _REGISTRY = re.compile(r"localhost|[^.].*[.:].*")
 """Whatever else stands before the first slash of a name is none (spec U3)."""
+_TREE = re.compile(rf"(?:{re.escape(FLAT)}|{re.escape(LAYERS)})/[0-9a-f]{{2}}/[0-9a-f]{{64,128}}")
+_DIFF = ("diff",)
 _FLAT = re.compile(rf"{re.escape(FLAT)}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})")
 
 
@@ -67,7 +69,8 @@ class HubReading:
             StoreError: it cannot be read.
         """
         data = self._read(ABOUT, _LARGEST_ABOUT)
-        return HubAbout() if data is None else HubAbout.from_dict(decode(data, ABOUT))
+        at = f"{self.root}/{ABOUT}"
+        return HubAbout() if data is None else HubAbout.from_dict(decode(data, at), at)
 
     def found(self, path: str) -> str:
         """Return what is at a path, as in `a directory` or `nothing`."""
@@ -87,22 +90,14 @@ class HubReading:
         return _flat_image(path, target) if target is not None else None
 
     def description(self, metadata: str) -> Description | None:
-        """Return what a directory of metadata tells of an image; None where it has no manifest that can be read.
-
-        Raises:
-            FormatError: there is an image index that cannot be read.
-        """
+        """Return what a directory of metadata tells of an image; None where it has no manifest, or what it has cannot be read."""
         with room(self.root, metadata) as here:
             try:
-                manifest = _content(here, MANIFEST)
+                manifest, index = _content(here, MANIFEST), _content(here, INDEX)
             except UnreadableError:
                 return None
             if manifest is None:
                 return None
-            try:
-                index = _content(here, INDEX)
-            except UnreadableError as error:
-                raise self._unreadable(f"{metadata}/{INDEX}", error) from None
         own = Digest.of(manifest)
         return Description(Digest.of(index) if index is not None and str(own).encode() in index else own, manifest)
 
@@ -154,12 +149,25 @@ class HubReading:
         found: dict[str, ImageID] = {}
         with room(self.root, "") as top:
             for name, is_directory in top.entries().items() if top is not None else ():
-                if top is not None and is_directory and (name == OTHERS or not name.startswith((".", STORE))):
+                if top is not None and is_directory and (name == OTHERS or _may_be_registry(name)):
                     with top.opened(name) as below:
                         for path, target in _symlinks(below, name) if below is not None else ():
-                            if (image := _flat_image(path, target)) is not None:
+                            image = _flat_image(path, target)
+                            if image is not None and is_name(path):
                                 found[path] = image
         return found
+
+    def led_to(self) -> frozenset[str]:
+        """Return the paths of all flat trees, and directories of layers, to which any symlink leads that is not the hub's own.
+
+        That is of somebody's own, or of a store of any writer under any name; what a symlink leads to counts by its text. It takes a
+        walk through all that is beside the hub's own directories, but for trees of layers.
+        """
+        found: set[str] = set()
+        with room(self.root, "") as top:
+            for _, target in _symlinks(top, "", but=(FLAT, LAYERS, METADATA)) if top is not None else ():
+                found.update(match[0] for match in _TREE.finditer(target))
+        return frozenset(found)
 
     def described(self) -> list[str]:
         """Return the paths of all public names of which there are metadata."""
@@ -219,7 +227,11 @@ def is_name(path: str) -> bool:
     if path.startswith(f"{OTHERS}/"):
         path = path.split("/", 2)[-1]
     first, _, rest = path.partition("/")
-    return ":" in rest.rpartition("/")[2] and bool(_REGISTRY.fullmatch(first)) and not first.startswith(STORE) and first != STATUS
+    return path.isascii() and ":" in rest.rpartition("/")[2] and _may_be_registry(first)
+
+
+def _may_be_registry(name: str) -> bool:
+    return bool(_REGISTRY.fullmatch(name)) and not name.startswith(STORE) and name != STATUS
 
 
 def _flat_image(path: str, target: str) -> ImageID | None:
@@ -245,19 +257,25 @@ def _trees(top: Directory, first: str) -> Iterator[tuple[str, Directory]]:
                     yield from ((name, here) for name, is_tree in here.entries().items() if is_tree)
 
 
-def _directories(top: Directory, path: str) -> Iterator[tuple[str, Directory]]:
-    """Yield a directory and all below it, of those that a name can have, with their paths; each is open until the next is asked for."""
+def _directories(top: Directory, path: str, but: Collection[str] = ()) -> Iterator[tuple[str, Directory]]:
+    """Yield a directory and all below it, of those that a name can have, with their paths; each is open until the next is asked for.
+
+    Args:
+        top: the directory.
+        path: of it.
+        but: names in it of directories that are left out; with any, trees of layers are too, wherever they are.
+    """
     yield path, top
     if path.count("/") < _DEEPEST:
         for name, is_directory in top.entries().items():
-            if is_directory:
+            if is_directory and name not in but:
                 with top.opened(name) as here:
                     if here is not None:
-                        yield from _directories(here, f"{path}/{name}")
+                        yield from _directories(here, f"{path}/{name}", _DIFF if but else ())
 
 
-def _symlinks(top: Directory, first: str) -> Iterator[tuple[str, str]]:
-    for path, here in _directories(top, first):
+def _symlinks(top: Directory, first: str, but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    for path, here in _directories(top, first, but):
         for name, is_directory in here.entries().items():
             target = None if is_directory else here.target(name)
             if target is not None:

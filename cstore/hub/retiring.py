@@ -51,6 +51,11 @@ class Retiring:
             if layers is not None:
                 kept, old = self._aged(layers, before)
                 outdated += old
+        if outdated:
+            # A look at all that is in the hub, which only a removal is worth.
+            led = self._reading.led_to()
+            kept.update({path: before[path] for path in outdated if _tree_of(path) in led})
+            outdated = [path for path in outdated if path not in kept]
         return dict(sorted({**retired, **kept}.items())), outdated
 
     def _aged(self, unused: Iterable[str], before: Mapping[str, dt.date]) -> tuple[dict[str, dt.date], list[str]]:
@@ -95,6 +100,11 @@ class Retiring:
             former = self._reading.target(path) or ""
             if COVER in former and former != target:
                 yield f"{path.rpartition('/')[0]}/{former.rpartition('/')[2]}"
+
+
+def _tree_of(path: str) -> str:
+    """Return the directory of the layer, or the flat tree, to which a path belongs."""
+    return "/".join(path.split("/")[:3])
 
 
 def _is_layer(path: str) -> bool:

@@ -143,9 +143,14 @@ class Batch:
         """
         self._changes.append(Tag(name=name, new_name=Reference.parse(new_name)))
 
-    def remove(self, name: str) -> None:
-        """Take a name away; an image that loses its last name goes, and its layers are retired."""
-        self._changes.append(Drop(name=name))
+    def remove(self, name: str, *, may_be_gone: bool = False) -> None:
+        """Take a name away; an image that loses its last name goes, and its layers are retired.
+
+        Args:
+            name: of the image.
+            may_be_gone: whether it is as good if there is none, since somebody else took it away.
+        """
+        self._changes.append(Drop(name=name, may_be_gone=may_be_gone))
 
     def plan(self) -> Delta:
         """Return the delta that `publish` would carry out now; it reads all layers that the store lacks.

@@ -129,7 +129,7 @@ class Assembly:
 
     def drop(self, store: str, name: str) -> None:
         """Take a name away in a store; an image that loses its last one goes, and its layers are retired."""
-        self._batch(store).remove(name)
+        self._batch(store).remove(name, may_be_gone=True)
 
     def withdraw(self, path: str) -> None:
         """Take a public name away, or what describes one."""

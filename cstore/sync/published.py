@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cstore.errors import StoreError
+from cstore.errors import FormatError, StoreError
 from cstore.files import UnreadableError
 from cstore.hub.converters import names_image
 from cstore.hub.layout import HubLayout, flat_at
 from cstore.hub.reading import HubReading
 from cstore.index.gojson import decode
-from cstore.model.chain import ImageID
+from cstore.model.chain import ImageID, layer_ids
 from cstore.model.digest import Digest
-from cstore.model.manifest import LARGEST_DOCUMENT, Manifest
+from cstore.model.manifest import LARGEST_DOCUMENT, Config, Manifest
 from cstore.model.offer import Offer
 from cstore.origin import read
 from cstore.store import Store
@@ -20,6 +20,7 @@ from cstore.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cstore.model.chain import LayerID
     from cstore.model.image import ImageRecord
     from cstore.publish.hub import Hub
     from cstore.source.image import SourceImage
@@ -46,6 +47,9 @@ class Published:
         self._trees: dict[tuple[Digest, bool], ImageID | None] = {}
         """The images of manifests, where the trees of their layers are there if that is asked too."""
         self._layers: dict[Digest, bool] = {}
+        self._lost: dict[tuple[str, ImageID, bool], bool] = {}
+        """Whether images in stores have lost something, where their trees were looked for, too."""
+        self._kept_trees: dict[tuple[str, LayerID], bool] = {}
 
     def store(self, path: str) -> Store | None:
         """Return the reading of a store of the hub; None where none is.
@@ -61,7 +65,7 @@ class Published:
                     f"{self._hub.root / path}: expected nothing, or a store that cstore has made, found something else. Move it away, or "
                     "let `cstore adopt` take its images over into a store of cstore's, and move that here; or leave podman out of --forms"
                 )
-            self._stores[path] = None if is_vacant else Store.open(self._hub.root / path)
+            self._stores[path] = None if is_vacant else self._opened(path)
         return self._stores[path]
 
     def images(self, path: str) -> Mapping[str, ImageRecord]:
@@ -101,7 +105,7 @@ class Published:
         """
         layout = HubLayout(wanted.platform)
         record = self._record(wanted) if Offer.PODMAN in wanted.offers else None
-        if Offer.PODMAN in wanted.offers and (record is None or not record.has_digest(digest)):
+        if Offer.PODMAN in wanted.offers and (record is None or not record.has_digest(digest) or self._has_lost(wanted, record)):
             return False
         manifest: bytes | None = None
         if Offer.METADATA in wanted.offers:
@@ -110,7 +114,7 @@ class Published:
                 return False
             manifest = described.manifest
         elif record is not None and wanted.offers & {Offer.FLAT, Offer.LAYERS}:
-            manifest = self._kept_manifest(layout.store, record)
+            manifest = self._kept(layout.store, record, _MANIFEST)
         return self.has_trees(wanted, manifest)
 
     def is_noted(self, wanted: Wanted, image: SourceImage) -> bool:
@@ -156,6 +160,41 @@ class Published:
             self._layers[digest] = self.reading.has_layer(digest)
         return self._layers[digest]
 
+    def _opened(self, path: str) -> Store:
+        try:
+            return Store.open(self._hub.root / path)
+        except FormatError as error:
+            # A hub has several stores, whose files are called the same.
+            raise FormatError(f"{self._hub.root / path}/{error.at}", error.said) from None
+
+    def _has_lost(self, wanted: Wanted, record: ImageRecord) -> bool:
+        """Whether an image in a store has lost its manifest, its config, or the tree of a layer.
+
+        Where its layers are offered to the snapshotter too, their trees are looked for by way of that.
+        """
+        path, needs_trees = HubLayout(wanted.platform).store, Offer.LAYERS not in wanted.offers
+        key = (path, record.id, needs_trees)
+        if key not in self._lost:
+            self._lost[key] = not self._is_kept(path, record) or (needs_trees and not self._has_kept_trees(path, record))
+        return self._lost[key]
+
+    def _is_kept(self, path: str, record: ImageRecord) -> bool:
+        store = self.store(path)
+        return store is not None and all(store.has(store.layout.big_data(record.id, key)) for key in (_MANIFEST, f"sha256:{record.id}"))
+
+    def _has_kept_trees(self, path: str, record: ImageRecord) -> bool:
+        store, data = self.store(path), self._kept(path, record, f"sha256:{record.id}")
+        try:
+            config = Config.from_dict(decode(data or b"", path), path)
+        except FormatError:
+            return False
+        return store is not None and all(self._has_tree(path, store, layer) for layer in layer_ids(config.diff_ids))
+
+    def _has_tree(self, path: str, store: Store, layer: LayerID) -> bool:
+        if (path, layer) not in self._kept_trees:
+            self._kept_trees[path, layer] = store.has(f"{store.layout.tree(layer)}/diff")
+        return self._kept_trees[path, layer]
+
     def _record(self, wanted: Wanted) -> ImageRecord | None:
         path, name = HubLayout(wanted.platform).store, str(wanted.name.reference)
         if path in self._images:
@@ -163,9 +202,9 @@ class Published:
         store = self.store(path)
         return None if store is None else store.holder(name)
 
-    def _kept_manifest(self, path: str, record: ImageRecord) -> bytes | None:
+    def _kept(self, path: str, record: ImageRecord, key: str) -> bytes | None:
         store = self.store(path)
         try:
-            return read(store.root, store.layout.big_data(record.id, _MANIFEST), LARGEST_DOCUMENT) if store is not None else None
+            return read(store.root, store.layout.big_data(record.id, key), LARGEST_DOCUMENT) if store is not None else None
         except UnreadableError:
             return None

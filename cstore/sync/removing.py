@@ -8,7 +8,6 @@ from attrs import field, frozen
 
 from cstore.errors import FormatError
 from cstore.hub.layout import METADATA, OTHERS, STORE, HubLayout, own_name
-from cstore.hub.reading import is_name
 from cstore.model.offer import Offer
 from cstore.model.reference import Reference, names_of
 
@@ -62,7 +61,7 @@ def unwished(published: Published, expansion: Expansion) -> list[Unwished]:
     wished = _Wished.of(expansion)
     found: dict[tuple[str, str], Unwished] = {}
     holders: dict[tuple[str, str], tuple[str, str]] = {}
-    names = _by_name((path for path in published.reading.names() if is_name(path)), wished.names)
+    names = _by_name(published.reading.names(), wished.names)
     described = _by_name(published.reading.described(), wished.described)
     for path in sorted(names.keys() | described.keys()):
         word, name = _split(path)

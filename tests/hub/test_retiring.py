@@ -91,6 +91,17 @@ def test_a_layer_stays_that_something_may_need(root: Path, user: str) -> None:
     assert retired(root) == []
 
 
+def test_a_layer_stays_to_which_a_store_under_another_name_leads(root: Path) -> None:
+    """Spec H11: what a store is called does not tell whether somebody reads it."""
+    (root.parent / "store").rename(root / "former")
+    do(root, change(removed=GONE))
+    do(root, change(1, status=b"{}"), also=True)
+    assert f"remove {layer(root, 1)}" not in do(root, change(30, status=b"{}"), also=True)
+    assert retired(root) == [layer(root, 1)]
+    shutil.rmtree(root / "former")
+    assert f"remove {layer(root, 1)}" in do(root, change(30, status=b"{}"), also=True)
+
+
 def test_what_is_retired_stays_so_while_a_manifest_cannot_be_read(root: Path) -> None:
     do(root, change(removed=GONE))
     do(root, change(1, status=b"{}"), also=True)

@@ -9,9 +9,11 @@ import pytest
 from attrs import evolve
 
 from cstore.model.offer import ALL_OFFERS, Offer
+from cstore.publish.batch import publishing
 from cstore.registry.configuration import Configuration
 from cstore.registry.rule import Rule
 from cstore.store import Store
+from cstore.sync.assembly import Assembly
 from cstore.sync.removing import spellings
 from cstore.verification.store import verify
 from tests.sync.hubs import Hubbed, hubbed, image, outcomes
@@ -199,6 +201,53 @@ def test_a_symlink_of_somebody_s_own_into_the_flat_trees_is_no_name(hub: Hubbed)
         (hub.hub.root / place).symlink_to(hub.public("team/app:1").resolve())
     assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
     assert (hub.hub.root / "lab/app:1/data/1").exists()
+
+
+@pytest.mark.parametrize("place", ["current", "lab/current", ".lab/deep/current", "lab/absolute", "lab/part"])
+def test_a_flat_tree_stays_to_which_a_symlink_of_somebody_s_own_leads(hub: Hubbed, place: str) -> None:
+    """Spec H6."""
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    tree = hub.public("team/app:1").resolve()
+    link = hub.hub.root / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    target = tree if place == "lab/absolute" else "../" * place.count("/") + str(tree.relative_to(hub.hub.root))
+    link.symlink_to(f"{target}/data" if place == "lab/part" else target)
+    hub.push("team/app", {"1": image(2)})
+    for hub.days in (0, 20, 40):
+        hub.run(wishes)
+        assert tree.is_dir()
+    link.unlink()
+    hub.run(wishes)
+    assert not tree.exists()
+
+
+def test_a_name_that_is_no_text_is_none(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:1")
+    hub.run(wishes)
+    hub.public("team/app:1").with_name("caf\udce9:1").symlink_to(hub.public("team/app:1").readlink())
+    assert outcomes(hub.run(wishes, prune=True)) == {"team/app:1": "unchanged"}
+
+
+def test_what_somebody_else_took_away_meanwhile_is_as_good_as_removed(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    hub.run(hub.wish("team/app:*"))
+    rounds = hub.rounds(prune=True)
+    take_away = Assembly.drop
+
+    def late(assembly: Assembly, store: str, name: str) -> None:
+        take_away(assembly, store, name)
+        with publishing(hub.hub.root / store) as batch:
+            batch.remove(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Assembly, "drop", late)
+        report = rounds.run([hub.wish("team/app:1")])
+    assert outcomes(report) == {"team/app:1": "unchanged", "team/app:2": "removed"}
+    assert len(stored(hub)) == 1
+    assert not hub.public("team/app:2").is_symlink()
 
 
 def test_two_public_names_of_one_name_in_a_store(hub: Hubbed) -> None:

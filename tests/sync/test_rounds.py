@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.errors import FormatError
 from cstore.hub.reading import HubReading
-from cstore.model.offer import Offer
+from cstore.model.offer import Offer, parse_offers
 from cstore.store import Store
 from cstore.sync.report import Outcome
 from cstore.verification.store import verify
@@ -211,3 +212,51 @@ def test_where_the_only_image_is_damaged_no_store_is_made(hub: Hubbed) -> None:
     report = hub.run(hub.wish("team/app:1"))
     assert (outcomes(report), report.changed, report.is_complete) == ({"team/app:1": "failed"}, False, False)
     assert [*hub.hub.root.iterdir()] == []
+
+
+LOST = {
+    "a config": "podmanStore/overlay-images/*/=*",
+    "a manifest": "podmanStore/overlay-images/*/manifest",
+    "the tree of a layer": "podmanStore/overlay/*/diff",
+}
+
+
+@pytest.mark.parametrize("offers", ["podman", "podman,metadata", "podman,layers,flat,metadata"])
+@pytest.mark.parametrize("lost", LOST)
+def test_what_an_image_in_a_store_has_lost_comes_back(hub: Hubbed, lost: str, offers: str) -> None:
+    """Spec Z2."""
+    hub.push("team/app", {"1": image(1), "2": image(2)})
+    wishes, forms = hub.wish("team/app:*"), parse_offers(offers)
+    hub.run(wishes, offers=forms)
+    for place in hub.hub.root.glob(LOST[lost]):
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+    report = hub.run(wishes, offers=forms)
+    assert outcomes(report) == {"team/app:1": "updated", "team/app:2": "updated"}
+    assert [*verify(hub.hub.root / "podmanStore")] == []
+    assert not hub.run(wishes, offers=forms).changed
+
+
+def test_a_description_that_cannot_be_read_keeps_no_other_from_being_published(hub: Hubbed) -> None:
+    """Spec Z3."""
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:*")
+    hub.run(wishes)
+    index = hub.hub.root / f".metadata/{hub.registry.address}/team/app:1/index.json"
+    index.mkdir()
+    hub.push("team/app", {"2": image(2)})
+    report = hub.run(wishes)
+    assert outcomes(report) == {"team/app:1": "failed", "team/app:2": "added"}
+    (error,) = [found.error for found in report.images if found.error]
+    assert error == f"{index}: expected a file or nothing where a name is described, found a directory"
+
+
+@pytest.mark.parametrize("path", ["podmanStore/overlay-layers/layers.json", ".metadata/cstore.json"])
+def test_an_error_names_the_file(hub: Hubbed, path: str) -> None:
+    hub.push("team/app", {"1": image(1)})
+    wishes = hub.wish("team/app:*")
+    hub.run(wishes)
+    (hub.hub.root / path).write_text("{")
+    hub.push("team/app", {"1": image(2)})
+    with pytest.raises(FormatError) as error:
+        hub.run(wishes)
+    assert str(error.value).startswith(f"{hub.hub.root / path.replace('overlay-layers/', '')}: expected ")
