@@ -111,7 +111,7 @@ class Carrier:
         Raises:
             MovedOnError: something else is published by now; nothing was changed.
             BusyError: somebody else is publishing.
-            PublishError: it failed, and what was published before is as it was.
+            PublishError: it failed, and what was published before is as it was, but for what a call before took away (spec C4, C26).
         """
         left = [path for path in in_the_way(delta) if os.path.lexists(self._target.root / path) and not is_unspeakable(path)]
         if left:

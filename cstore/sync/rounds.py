@@ -96,7 +96,8 @@ class Rounds:
             number: the number of the round.
 
         Raises:
-            StoreError: the round could not be carried out; what was published before is as it was.
+            StoreError: the round could not be carried out; what was published before is as it was, but that in CernVM-FS names which go
+                may be gone already (spec C26).
         """
         started = self._clock()
         # What is undone later would be missing, though it was seen, and taken for published.
