@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Connections", "LostError", "RejectedError", "UnreachableError", "origin"]
 
 _CHUNK = 1 << 18
+_HOST = re.compile(r"[\w.:-]+", re.ASCII)
+"""A name or an address; releases of urllib3 differ in what else they take for one."""
 _PORTS = {"http": 80, "https": 443}
 _DRAINED = 1 << 16
 _OBJECT = "object at 0x"
@@ -57,7 +60,8 @@ def origin(url: str, at: str) -> tuple[str, str, int]:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    if host is None or parts.scheme not in _PORTS or parts.username is not None or not url.isascii() or not url.isprintable() or " " in url:
+    is_printable = url.isascii() and url.isprintable() and " " not in url
+    if not is_printable or not _HOST.fullmatch(host or "") or parts.scheme not in _PORTS or parts.username is not None or host is None:
         raise _no_address(at)
     return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
 
