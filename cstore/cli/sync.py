@@ -139,7 +139,7 @@ def _is_complete_after(place: str, wishlists: Sequence[Path], asked: Asked, *, d
     if as_json:
         click.echo(show.as_json(_dict(place, report) | ({} if steps is None else {"steps": [show.step_dict(step) for step in steps]})))
     else:
-        for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report, dry_run=dry_run)]:
+        for line in [*(show.delta_lines(steps) if steps is not None else ()), *_lines(report, dry_run=dry_run, is_pruned=asked.prune)]:
             show.say(line)
     return report.is_complete
 
@@ -193,7 +193,7 @@ def rounds_of(root: str, asked: Asked, progress: Progress = silent, downloads: P
         yield Rounds(hub, asking, terms, now=lambda: dt.datetime.now(tz=dt.UTC), tell=status_document, progress=progress)
 
 
-def _lines(report: RoundReport, *, dry_run: bool) -> Iterator[str]:
+def _lines(report: RoundReport, *, dry_run: bool, is_pruned: bool) -> Iterator[str]:
     for image in report.images:
         if image.outcome in _TOLD:
             yield f"{f'would {_TOLD[image.outcome]}' if dry_run else image.outcome.value} {_called(image)}"
@@ -201,7 +201,8 @@ def _lines(report: RoundReport, *, dry_run: bool) -> Iterator[str]:
     yield from report.problems
     yield from report.remarks
     kept = sum(image.outcome is Outcome.KEPT for image in report.images)
-    if kept:
+    # Where pruning was asked for, problems and remarks have said why they are kept all the same.
+    if kept and not is_pruned:
         yield f"{show.count(kept, 'name')} that no wish stands for, kept; --prune removes them, where all wishes could be read"
     words = {outcome: f"to {_TOLD[outcome]}" if dry_run and outcome in _TOLD else outcome.value for outcome in Outcome}
     counts = [f"{number} {word}" for outcome, word in words.items() if (number := sum(image.outcome is outcome for image in report.images))]

@@ -143,7 +143,13 @@ def follow(rounds_of: Callable[[Progress], AbstractContextManager[Rounds]], aske
     clock = Clock(utc=lambda: dt.datetime.now(tz=dt.UTC), monotonic=time.monotonic)
     # Elsewhere than on a terminal the journal gets a line for each round, and not one for each layer.
     shown = show.progress() if sys.stderr is not None and sys.stderr.isatty() else nullcontext(silent)
-    with shown as progress, rounds_of(heeding(progress, inbox, supervisor)) as rounds, _opened(log):
+    running: list[Rounds] = []
+
+    def is_publishing() -> bool:
+        return any(rounds.is_publishing for rounds in running)
+
+    with shown as progress, rounds_of(heeding(progress, inbox, supervisor, is_publishing)) as rounds, _opened(log):
+        running.append(rounds)
         watch = Watch(rounds, asked.wishlists, asked.every, inbox, clock, supervisor, log, _say)
         with _served(asked, watch, supervisor, log), _signals(inbox, log, supervisor):
             watch.run()

@@ -69,13 +69,13 @@ class _Collector:
     def _times(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
-        status, last = self._status, self._status.last
+        status, last = self._status, self._status.known.latest
         yield _gauge("cstore_watch_start_time_seconds", "When the watch began.", status.begun.timestamp())
         yield _gauge("cstore_round_running", "Whether a round goes on.", float(status.running is not None))
         success = status.succeeded or status.begun
         yield _gauge(
             "cstore_seconds_since_success",
-            "Age of the last round that met no problem but those of single images; before the first one, of the watch.",
+            "Age of the last round over everything that met no problem but those of single images; before the first one, of the watch.",
             (self._now - success).total_seconds(),
         )
         if status.succeeded is not None:

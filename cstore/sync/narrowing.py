@@ -10,12 +10,13 @@ from cstore.errors import FormatError
 from cstore.model.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from cstore.model.remote import RemoteName
+    from cstore.sync.wish import Wish
     from cstore.sync.wishlist import Wishlist
 
-__all__ = ["asked_for", "is_among", "narrowed"]
+__all__ = ["asked_for", "is_among", "narrowed", "strangers"]
 
 
 def asked_for(text: str) -> tuple[str, str]:
@@ -28,6 +29,20 @@ def narrowed(wishlist: Wishlist, asked: Collection[tuple[str, str]]) -> Wishlist
     """Return a wishlist with the wishes of certain repositories alone, so that no other list of tags is asked for."""
     repositories = {repository for repository, _ in asked}
     return evolve(wishlist, wishes=tuple(wish for wish in wishlist.wishes if _repository_of(wish.name) in repositories))
+
+
+def strangers(wishlists: Iterable[Wishlist], only: Iterable[str]) -> tuple[str, ...]:
+    """Return which of the `registry/repository[:tag]` names no wish stands for, in order."""
+    wishes: dict[str, list[Wish]] = {}
+    for wishlist in wishlists:
+        for wish in wishlist.wishes:
+            wishes.setdefault(_repository_of(wish.name), []).append(wish)
+
+    def is_strange(name: str) -> bool:
+        repository, tag = asked_for(name)
+        return not any(not tag or wish.takes(tag) for wish in wishes.get(repository, ()))
+
+    return tuple(sorted(filter(is_strange, only)))
 
 
 def is_among(name: RemoteName, asked: Collection[tuple[str, str]]) -> bool:

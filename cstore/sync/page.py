@@ -82,9 +82,12 @@ def _round_lines(status: Status, now: dt.datetime) -> Iterator[str]:
     told = ", ".join(f'<span class="{kind.value}">{count} {kind.value}</span>' for kind, count in counts if count)
     yield f'<p id="counts">{told or "No round has ended yet."}</p>'
     parts = []
-    if status.last is not None:
-        revision = "" if status.revision is None else f"; newest revision {status.revision}"
-        parts.append(f"Last round ended {_time(status.last.ended)}{revision}.")
+    revision = "" if status.revision is None else f"; newest revision {status.revision}"
+    whole, partial = status.known.whole, status.known.partial
+    if whole is not None:
+        parts.append(f"Last round {'' if partial is None else 'over everything '}ended {_time(whole.ended)}{revision}.")
+    if partial is not None:
+        parts.append(f"Last round over what registries have told of ended {_time(partial.ended)}{revision if whole is None else ''}.")
     if status.running is not None:
         some = "" if status.running.only is None else " over what registries have told of"
         parts.append(f"Round {status.running.number}{some} is running since {_time(status.running.started)}.")
@@ -94,11 +97,8 @@ def _round_lines(status: Status, now: dt.datetime) -> Iterator[str]:
 
 
 def _problem_lines(status: Status) -> Iterator[str]:
-    problems = [*(status.last.problems if status.last else ())]
-    if status.error:
-        problems.insert(0, f"the last round failed: {status.error}")
-    yield from _list("problems", "failed", problems)
-    yield from _list("remarks", "kept", status.last.remarks if status.last else ())
+    yield from _list("problems", "failed", [*filter(None, [status.failure]), *status.known.problems])
+    yield from _list("remarks", "kept", status.known.remarks)
 
 
 def _list(name: str, kind: str, told: Sequence[str]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _list(name: str, kind: str, told: Sequence[str]) -> Iterator[str]:
 
 def _table(status: Status, images: list[ImageState]) -> Iterator[str]:
     if not images:
-        yield "<p>No image.</p>" if status.last is not None else ""
+        yield "<p>No image.</p>" if status.known.latest is not None else ""
         return
     heads = "".join(f"<th>{head}</th>" for head in ("State", "Image", "Published", "Digest", "In the registry"))
     yield f'<table id="images"><thead><tr>{heads}</tr></thead><tbody>'

@@ -61,6 +61,8 @@ class RoundReport:
     """Rounds of this process are counted from 1."""
     started: dt.datetime
     ended: dt.datetime
+    only: frozenset[str] | None = None
+    """The names that it looked at, as they were asked for; None for everything."""
     images: tuple[ImageState, ...] = ()
     """Ordered by name and platform."""
     problems: tuple[str, ...] = ()

@@ -91,6 +91,8 @@ class Round:
         self.doubts: dict[str, str] = {}
         """Why names are kept that were to be removed."""
         self.seconds: dict[str, float] = {}
+        self.only: frozenset[str] | None = None
+        """The names to look at, as they were asked for; None for everything."""
         self._is_partial = False
         """Whether some images are not looked at of which only registries tell the layers."""
 
@@ -127,6 +129,7 @@ class Round:
         """
         with self.timed("expand"):
             read, unread = read_wishlists(wishlists)
+            self.only = None if only is None else frozenset(only)
             asked = None if only is None else frozenset(map(asked_for, only))
             self._is_partial = only is not None and any(self._tells_nothing(wish) for wishlist in read for wish in wishlist.wishes)
             self.wishlists = read if asked is None else tuple(narrowed(wishlist, asked) for wishlist in read)

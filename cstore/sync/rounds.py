@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cstore.delta import Delta, file_of
 from cstore.hub.layout import STATUS, USUAL
 from cstore.hub.reading import HubReading
 from cstore.progress import Progress, silent
 from cstore.publish.place import Published
+from cstore.sync.known import Known
+from cstore.sync.narrowing import strangers
 from cstore.sync.report import ImageState, Outcome, RoundReport
 from cstore.sync.round import Round
 
@@ -32,6 +35,9 @@ __all__ = ["Preview", "Rounds"]
 _SOMETHING = Delta((file_of(STATUS, b""),))
 """What stands for a delta that is still to be planned, while what will be known after it is told."""
 
+_SHOWN = 3
+"""Names that are told where there may be many."""
+
 
 @frozen(kw_only=True)
 class Preview:
@@ -42,7 +48,7 @@ class Preview:
 
 
 @frozen(kw_only=True)
-class _Known:
+class _Publish:
     """What this process knows of an image that it published."""
 
     digest: str | None
@@ -78,12 +84,19 @@ class Rounds:
         self._clock = now
         self._tell = tell
         self._progress = progress
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._published: dict[tuple[str, str], _Publish] = {}
+        self._known = Known()
+        self._is_publishing = False
 
     @property
     def moved(self) -> int:
         """A number that grows with each request to a registry and each byte from one."""
         return self._registries.requests + self._registries.bytes_fetched
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether a round has looked at all and publishes now."""
+        return self._is_publishing
 
     def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int = 1) -> RoundReport:
         """Carry out one round: read the wishlists, look at the registries, and publish in one revision what has changed.
@@ -106,7 +119,7 @@ class Rounds:
             turn.look(wishlists, only)
             turn.fetch()
             turn.assembly.status = self._told(turn, started, number)
-            with turn.timed("publish"):
+            with turn.timed("publish"), self._publishing():
                 stores = turn.assembly.stores()
                 done = self._hub.publish(partial(turn.assembly.plan, stores), stores)
             report = self._report(turn, started, number, done)
@@ -133,8 +146,21 @@ class Rounds:
     def _round(self, started: dt.datetime) -> Round:
         return Round(self._hub, self._registries, self._terms, day=started.date(), progress=self._progress)
 
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        self._is_publishing = True
+        try:
+            yield
+        finally:
+            self._is_publishing = False
+
     def _told(self, turn: Round, started: dt.datetime, number: int) -> bytes | None:
-        return None if self._tell is None else self._tell(self._report(turn, started, number, Published(delta=_SOMETHING)))
+        """Return what is told of all that is known; a round over a few names before any over everything knows too little to tell it."""
+        report = self._report(turn, started, number, Published(delta=_SOMETHING))
+        known = self._known.with_round(report)
+        if self._tell is None or known.whole is None:
+            return None
+        return self._tell(evolve(report, images=known.images, problems=known.problems, remarks=known.remarks))
 
     def _report(self, turn: Round, started: dt.datetime, number: int, done: Published) -> RoundReport:
         images = [self._state(turn, wanted, started, done) for wanted in turn.expansion.wanted]
@@ -144,6 +170,7 @@ class Rounds:
             number=number,
             started=started,
             ended=self._clock(),
+            only=turn.only,
             images=tuple(sorted(images, key=lambda image: (image.name, image.platform))),
             problems=tuple(_problems(turn)),
             remarks=tuple(_remarks(turn)),
@@ -158,7 +185,7 @@ class Rounds:
 
     def _state(self, turn: Round, wanted: Wanted, started: dt.datetime, done: Published) -> ImageState:
         told, former = turn.told.get(wanted), turn.former.get(wanted)
-        known = self._known.get((wanted.name.public, str(wanted.platform)))
+        known = self._published.get((wanted.name.public, str(wanted.platform)))
         error = turn.errors.get(wanted)
         is_new = wanted in turn.taken and bool(done.delta)
         if error is not None:
@@ -184,9 +211,10 @@ class Rounds:
         )
 
     def _remember(self, report: RoundReport) -> None:
+        self._known = self._known.with_round(report)
         for image in report.images:
             if image.outcome in (Outcome.ADDED, Outcome.UPDATED):
-                self._known[image.name, image.platform] = _Known(
+                self._published[image.name, image.platform] = _Publish(
                     digest=image.published_digest, revision=image.revision, published=report.ended
                 )
 
@@ -198,7 +226,7 @@ def _gone(found: Unwished, outcome: Outcome) -> ImageState:
 def _problems(turn: Round) -> Iterator[str]:
     yield from turn.expansion.unread
     yield from turn.doubts.values()
-    if turn.is_pruned and turn.expansion.is_empty and turn.kept:
+    if turn.is_pruned and turn.expansion.is_empty and turn.kept and not turn.expansion.unread:
         yield "expected something that is wished, found nothing: so nothing is removed"
     for failure in turn.expansion.failures:
         if not any(wishlist.ignores(failure.wish.name.public) for wishlist in turn.wishlists):
@@ -207,6 +235,13 @@ def _problems(turn: Round) -> Iterator[str]:
 
 def _remarks(turn: Round) -> Iterator[str]:
     yield from (f"{wish.place}: {wish.text} takes none of the tags that there are" for wish in turn.expansion.unmatched)
+    if turn.only is not None and not turn.expansion.unread and (strange := strangers(turn.wishlists, turn.only)):
+        first, more = strange[:_SHOWN], len(strange) - _SHOWN
+        yield f"registries told of what no wish stands for: {', '.join(first)}{f' and {more} more' if more > 0 else ''}"
+    protected = sum(found.is_protected and not found.is_wished for found in turn.kept)
+    if turn.is_pruned and protected and (turn.expansion.unread or not turn.expansion.is_empty):
+        why = "not all wishlists could be read" if turn.expansion.unread else "a wish of which no tag is known may stand for them"
+        yield f"names that no wish is known to stand for, kept since {why}: {protected}"
     for what, unwished in (("removed", turn.removed), ("kept", turn.kept)):
         counts = Counter(offer for found in unwished if found.is_wished for offer in found.offers)
         for offer, count in sorted(counts.items(), key=lambda item: item[0].value):

@@ -87,11 +87,11 @@ class Desk:
     secret: bytes | None = None
 
     def health(self) -> tuple[int, str]:
-        """Return the code and the text of `/healthz`: whether rounds come and end without an error."""
+        """Return the code and the text of `/healthz`: whether rounds come, and those over everything end without an error."""
         status = self.status()
         if self.still() > STILL:
             return 503, f"nothing has moved for {self.still():.0f} seconds\n"
-        return (503, f"the last round failed: {status.error}\n") if status.error else (200, "fine\n")
+        return (503, f"{status.failure}\n") if status.error else (200, "fine\n")
 
     def admits(self, authorization: str) -> bool:
         """Whether a header carries the secret, as a bearer token or by itself; the time that this takes says nothing of it."""

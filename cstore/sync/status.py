@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
+from cstore.sync.known import Known
 from cstore.sync.report import ImageState, Outcome, RoundReport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 __all__ = ["Running", "Standing", "Status", "Totals", "as_ascii", "moment", "standing", "status_document", "status_json", "without_secrets"]
 
@@ -97,17 +98,15 @@ class Status:
     running: Running | None = None
     next_round: dt.datetime | None = None
     """When the next round over everything is due; None before the first one has begun, and when there will be none."""
-    last: RoundReport | None = None
-    """The last round that came to an end without an error."""
+    known: Known = field(factory=Known)
+    """What the rounds that came to an end without an error have found out."""
     error: str = ""
-    """Why the last round failed, empty where it did not."""
+    """Why the last round failed that did; empty where one over everything has come to its end since, which alone shows that all is well."""
     error_time: dt.datetime | None = None
     succeeded: dt.datetime | None = None
-    """When the last round ended that met no problem but those of single images."""
+    """When the last round over everything ended that met no problem but those of single images."""
     revision: int | None = None
     """The last one that was made."""
-    images: tuple[ImageState, ...] = ()
-    """Ordered by name and platform."""
     totals: Totals = field(factory=Totals)
 
     def begin(self, number: int, now: dt.datetime, only: Collection[str] | None, next_round: dt.datetime) -> Status:
@@ -117,18 +116,16 @@ class Status:
 
     def end(self, report: RoundReport) -> Status:
         """Return what is known when the running round has come to an end."""
-        looked_at_all = self.running is None or self.running.only is None
-        return evolve(
+        ended = evolve(
             self,
             running=None,
-            last=report,
-            error="",
-            error_time=None,
-            succeeded=self.succeeded if report.problems else report.ended,
+            known=self.known.with_round(report),
             revision=self.revision if report.revision is None else report.revision,
-            images=_merged(self.images, report.images, looked_at_all=looked_at_all),
             totals=self.totals.with_round(report),
         )
+        if report.only is not None:
+            return ended
+        return evolve(ended, error="", error_time=None, succeeded=self.succeeded if report.problems else report.ended)
 
     def fail(self, error: str, now: dt.datetime) -> Status:
         """Return what is known when the running round has ended with an error."""
@@ -138,6 +135,16 @@ class Status:
     def take_names(self, count: int) -> Status:
         """Return what is known when some names of notifications have been taken."""
         return evolve(self, totals=evolve(self.totals, notified=self.totals.notified + count))
+
+    @property
+    def images(self) -> tuple[ImageState, ...]:
+        """All that are known, ordered by name and platform."""
+        return self.known.images
+
+    @property
+    def failure(self) -> str:
+        """What people are told of a round that failed; empty where there is nothing to tell."""
+        return f"a round failed at {moment(self.error_time)}: {self.error}" if self.error else ""
 
     @property
     def ordered(self) -> list[ImageState]:
@@ -157,32 +164,17 @@ def standing(image: ImageState) -> Standing:
     return Standing.PUBLISHED
 
 
-def _merged(before: Iterable[ImageState], after: Iterable[ImageState], *, looked_at_all: bool) -> tuple[ImageState, ...]:
-    """Return what is known of images; of a publish that a later round found in place, when and with which revision that was stays known."""
-    known = {(image.name, image.platform): image for image in before}
-    merged = {} if looked_at_all else dict(known)
-    for image in after:
-        key = (image.name, image.platform)
-        old = known.get(key)
-        same = old is not None and image.published_digest is not None and old.published_digest == image.published_digest
-        if old is not None and same and image.published is None and image.revision is None:
-            merged[key] = evolve(image, revision=old.revision, published=old.published)
-        else:
-            merged[key] = image
-    return tuple(merged[key] for key in sorted(merged))
-
-
 def status_document(report: RoundReport) -> bytes:
     """Return `status.json` as it lies beside a store: what is known when a revision is made (spec Y10, `status.schema.json`).
 
     The same report gives the same bytes; nothing of it tells how long something took.
     """
-    return _encoded(_document(report.started, report.images, report))
+    return _encoded(_document(report.started, report.images, report.problems, report.remarks))
 
 
 def status_json(status: Status, now: dt.datetime) -> bytes:
     """Return what a watch serves as `/status.json`: the same document, with a member `watch` besides (spec Y11)."""
-    last, running = status.last, status.running
+    known, running = status.known, status.running
     watch = {
         "now": moment(now),
         "begun": moment(status.begun),
@@ -194,32 +186,39 @@ def status_json(status: Status, now: dt.datetime) -> bytes:
             "only": None if running.only is None else sorted(running.only),
         },
         "next_round": moment(status.next_round),
-        "last_round": None
-        if last is None
-        else {
-            "number": last.number,
-            "started": moment(last.started),
-            "ended": moment(last.ended),
-            "changed": last.changed,
-            "complete": last.is_complete,
-            "revision": last.revision,
-            "seconds": {part: round(seconds, 3) for part, seconds in last.seconds.items()},
-        },
+        "last_round": _round(known.whole),
+        "last_partial_round": _round(known.partial),
         "error": status.error or None,
         "error_time": moment(status.error_time),
         "revision": status.revision,
     }
-    return _encoded({**_document(last.started if last else None, status.images, last), "watch": watch})
+    time = known.latest.started if known.latest else None
+    return _encoded({**_document(time, known.images, known.problems, known.remarks), "watch": watch})
 
 
-def _document(time: dt.datetime | None, images: Iterable[ImageState], report: RoundReport | None) -> dict[str, object]:
+def _round(report: RoundReport | None) -> dict[str, object] | None:
+    if report is None:
+        return None
+    return {
+        "number": report.number,
+        "started": moment(report.started),
+        "ended": moment(report.ended),
+        "only": None if report.only is None else sorted(report.only),
+        "changed": report.changed,
+        "complete": report.is_complete,
+        "revision": report.revision,
+        "seconds": {part: round(seconds, 3) for part, seconds in report.seconds.items()},
+    }
+
+
+def _document(time: dt.datetime | None, images: Iterable[ImageState], problems: Sequence[str], remarks: Sequence[str]) -> dict[str, object]:
     ordered = sorted(images, key=lambda image: (image.name, image.platform))
     return {
         "version": 1,
         "time": moment(time),
         "images": [_image(image) for image in ordered],
-        "problems": [without_secrets(problem) for problem in (report.problems if report else ())],
-        "remarks": [without_secrets(remark) for remark in (report.remarks if report else ())],
+        "problems": [without_secrets(problem) for problem in problems],
+        "remarks": [without_secrets(remark) for remark in remarks],
     }
 
 

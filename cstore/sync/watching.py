@@ -41,6 +41,11 @@ class Rounds(Protocol):
         """A number that grows whenever something moves of which no progress is told, as a request or a byte of a registry."""
         ...
 
+    @property
+    def is_publishing(self) -> bool:
+        """Whether a round has looked at all and publishes now."""
+        ...
+
     def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int) -> RoundReport:
         """Carry out one round: read the wishlists, look at the registries, and publish in one revision what has changed.
 
@@ -69,23 +74,26 @@ class Clock:
     """Seconds that never go back."""
 
 
-def heeding(progress: Progress, inbox: Inbox, supervisor: Supervisor) -> Progress:
+def heeding(progress: Progress, inbox: Inbox, supervisor: Supervisor, is_publishing: Callable[[], bool]) -> Progress:
     """Return a progress that is told to the supervisor too, and ends a round that need not go on.
 
-    A round that is asked to stop ends here while it looks, downloads or verifies; from its first step on it runs to its end.
+    A round that is asked to stop ends here while it looks, downloads or verifies; once it publishes it runs to its end, though it downloads
+    then what it had and lost.
     """
+
+    def heed(work: str) -> None:
+        if inbox.stopping and work in _BEFORE_PUBLISHING and not is_publishing():
+            raise Stopped
 
     def told(work: str, subject: str, total: int) -> Callable[[int], object]:
         def moved(size: int) -> object:
             if size:
                 supervisor.beat()
-            if inbox.stopping and work in _BEFORE_PUBLISHING:
-                raise Stopped
+            heed(work)
             return advance(size)
 
         supervisor.beat()
-        if inbox.stopping and work in _BEFORE_PUBLISHING:
-            raise Stopped
+        heed(work)
         advance = progress(work, subject, total)
         return moved
 
@@ -214,7 +222,8 @@ class Watch:
             self._log.tell(event)
         stands = [standing(image) for image in self.status.images]
         counts = ", ".join(f"{stands.count(kind)} {kind.value}" for kind in Standing if kind in stands) or "none"
-        self._supervisor.tell(STATUS=f"images: {counts}; next round at {moment(self.status.next_round)}")
+        failure = f"{self.status.failure}; " if self.status.error else ""
+        self._supervisor.tell(STATUS=f"images: {counts}; {failure}next round at {moment(self.status.next_round)}")
         for line in summary(report):
             self._say(line)
 

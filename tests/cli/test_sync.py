@@ -35,7 +35,7 @@ def sync(hub: Hubbed, *arguments: object) -> Outcome:
     return call("sync", *arguments, "--to", hub.hub.root, "--cache", hub.place / "cache")
 
 
-def test_it_tells_what_it_published(hub: Hubbed) -> None:
+def test_it_tells_what_it_published(hub: Hubbed, tmp_path: Path) -> None:
     hub.push("team/app", {"1": image(1), "2": image(2)})
     done = sync(hub, hub.wish("team/app:*"))
     name = f"{hub.registry.address}/team/app"
@@ -47,6 +47,16 @@ def test_it_tells_what_it_published(hub: Hubbed) -> None:
         0,
         [
             "1 name that no wish stands for, kept; --prune removes them, where all wishes could be read",
+            "1 unchanged, 1 kept; nothing to publish",
+        ],
+    )
+    lost = tmp_path / "lost.yaml"
+    done = sync(hub, hub.wish("team/app:1"), lost, "--prune")
+    assert (done.code, done.out.splitlines()) == (
+        1,
+        [
+            f"{lost}: expected a wishlist, found: No such file or directory",
+            "names that no wish is known to stand for, kept since not all wishlists could be read: 1",
             "1 unchanged, 1 kept; nothing to publish",
         ],
     )

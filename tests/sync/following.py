@@ -37,6 +37,7 @@ class FileRounds:
     plan: str
     progress: Progress
     moved: int = 0
+    is_publishing: bool = False
 
     def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int) -> RoundReport:
         started = dt.datetime.now(tz=dt.UTC)
@@ -53,7 +54,8 @@ class FileRounds:
         )
         with self.file.open("a") as file:
             file.write(f"{number} ended\n")
-        return RoundReport(number=number, started=started, ended=dt.datetime.now(tz=dt.UTC), images=(image,))
+        names = None if only is None else frozenset(only)
+        return RoundReport(number=number, started=started, ended=dt.datetime.now(tz=dt.UTC), only=names, images=(image,))
 
     def _do(self, letter: str) -> None:
         if letter == "f":

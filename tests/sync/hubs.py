@@ -9,6 +9,7 @@ from attrs import define, field
 
 from cstore.model.offer import ALL_OFFERS, Offer
 from cstore.model.platform import Platform
+from cstore.progress import Progress, silent
 from cstore.publish.hub import DirectoryHub
 from cstore.sync.round import Terms
 from cstore.sync.rounds import Rounds
@@ -60,7 +61,9 @@ class Hubbed:
         path.write_text(f"version: 1\nuser: hub\ncvmfs_repo: r.example.org\noutput_format: ''\n{more}input:\n{lines or '  []'}")
         return path
 
-    def rounds(self, hub: Hub | None = None, *, offers: frozenset[Offer] = ALL_OFFERS, prune: bool = False) -> Rounds:
+    def rounds(
+        self, hub: Hub | None = None, *, offers: frozenset[Offer] = ALL_OFFERS, prune: bool = False, progress: Progress = silent
+    ) -> Rounds:
         """Return what carries out rounds anew, with nothing remembered."""
         terms = Terms(platform=Platform.parse("linux/amd64"), offers=offers, grace=dt.timedelta(days=14), is_pruned=prune)
         return Rounds(
@@ -69,6 +72,7 @@ class Hubbed:
             terms,
             now=lambda: NOW + dt.timedelta(days=self.days),
             tell=status_document,
+            progress=progress,
         )
 
     def run(self, *wishlists: Path, **options: Any) -> RoundReport:  # noqa: ANN401 - of rounds

@@ -11,6 +11,7 @@ import pytest
 from cstore.errors import FormatError
 from cstore.hub.reading import HubReading
 from cstore.model.offer import Offer, parse_offers
+from cstore.publish.hub import DirectoryHub
 from cstore.store import Store
 from cstore.sync.report import Outcome
 from cstore.verification.store import verify
@@ -19,7 +20,7 @@ from tests.sync.hubs import Hubbed, hubbed, image, outcomes
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -169,10 +170,58 @@ def test_a_round_may_look_at_a_few_names_only(hub: Hubbed) -> None:
     assert outcomes(report) == {"team/app:2": "added"}
     report = rounds.run([wishes], only=[f"{hub.registry.address}/team/other"])
     assert outcomes(report) == {"team/other:1": "added"}
+    assert not (hub.hub.root / "status.json").exists()
     assert outcomes(rounds.run([wishes], only=["elsewhere.example.org/a:1"])) == {}
     report = rounds.run([wishes])
     assert outcomes(report) == {"team/app:1": "added", "team/app:2": "unchanged", "team/other:1": "unchanged"}
     assert [found.published is not None for found in report.images] == [True, True, True]
+
+
+def test_a_round_over_names_tells_what_is_known_of_all_images(hub: Hubbed) -> None:
+    """Quote: after a round over a few names it tells what the last one over everything knew of all others (spec Z9)."""
+    hub.push("team/app", {"1": image(1), "2": image(2), "3": image(3)})
+    wishes = hub.wish("team/app:*", "team/none:*")
+    rounds = hub.rounds()
+    before = rounds.run([wishes])
+    hub.push("team/app", {"2": image(4)})
+    report = rounds.run([wishes], only=[f"{hub.registry.address}/team/app:2"], number=2)
+    assert (outcomes(report), report.problems) == ({"team/app:2": "updated"}, ())
+    told = json.loads((hub.hub.root / "status.json").read_bytes())
+    expected = (before.images[0], *report.images, before.images[2])
+    assert [(entry["name"], entry["state"], entry["published_digest"]) for entry in told["images"]] == [
+        (found.name, "published", found.published_digest) for found in expected
+    ]
+    assert len(before.problems) == 1
+    assert told["problems"] == [*before.problems]
+
+
+def test_what_registries_tell_of_and_nobody_wishes_is_remarked(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    address, rounds = hub.registry.address, hub.rounds()
+    wishes = hub.wish("team/app:1", "team/old:v*")
+    strange = [f"{address}/team/app:2", *(f"other.example.org/team/app:{tag}" for tag in "123")]
+    report = rounds.run([wishes], only=[f"{address}/team/app:1", f"{address}/team/app", f"{address}/team/old:v2", *strange])
+    assert report.remarks == (
+        f"registries told of what no wish stands for: {', '.join(sorted(strange)[:3])} and 1 more",
+        *(remark for remark in report.remarks if "takes none" in remark),
+    )
+    assert rounds.run([wishes], only=strange[:1]).remarks == (f"registries told of what no wish stands for: {strange[0]}",)
+    assert rounds.run([wishes, hub.place / "none.yaml"], only=strange).remarks == ()
+
+
+def test_a_round_publishes_only_when_it_has_looked_at_all(hub: Hubbed) -> None:
+    hub.push("team/app", {"1": image(1)})
+    seen: list[tuple[str, bool]] = []
+
+    def progress(work: str, _subject: str, _total: int) -> Callable[[int], object]:
+        seen.append((work, rounds.is_publishing))
+        return lambda _size: None
+
+    rounds = hub.rounds(DirectoryHub(hub.hub.root, progress), progress=progress)
+    rounds.run([hub.wish("team/app:1")])
+    assert {works for works, publishes in seen if not publishes} >= {"looking up", "opening"}
+    assert {publishes for works, publishes in seen if works == "unpacking"} == {True}
+    assert not rounds.is_publishing
 
 
 @pytest.mark.parametrize("lost", ["registry", "wishlist", "nothing"])

@@ -122,7 +122,11 @@ def test_json_and_metrics_are_served(port: int) -> None:
 def test_health_is_whether_rounds_come_and_end(port: int, told: Told) -> None:
     assert (ask(port, "/healthz").code, ask(port, "/healthz").text) == (200, "fine\n")
     told.status = STATUS.fail("no wishlist", END)
-    assert (ask(port, "/healthz").code, ask(port, "/healthz").text) == (503, "the last round failed: no wishlist\n")
+    assert (ask(port, "/healthz").code, ask(port, "/healthz").text) == (503, "a round failed at 2026-11-24T12:01:15Z: no wishlist\n")
+    told.status = told.status.end(report(number=2, only=frozenset("a"), problems=()))
+    assert ask(port, "/healthz").code == 503
+    told.status = told.status.end(report(number=3, problems=()))
+    assert ask(port, "/healthz").code == 200
     told.status, told.still = STATUS, 2000.0
     assert (ask(port, "/healthz").code, ask(port, "/healthz").text) == (503, "nothing has moved for 2000 seconds\n")
 

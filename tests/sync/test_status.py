@@ -140,13 +140,45 @@ def test_an_error_without_end_is_cut(part: str) -> None:
 def test_a_round_over_everything_replaces_and_one_over_names_adds() -> None:
     whole = STATUS.begin(1, START, None, LATER).end(report())
     assert whole.images == tuple(sorted(IMAGES, key=lambda image: image.name))
+    names = frozenset([BEHIND.name])
     moved = evolve(BEHIND, outcome=Outcome.UPDATED, published_digest=NEW, revision=18)
-    part = whole.begin(2, LATER, {BEHIND.name}, LATER).end(report(number=2, images=(moved,), revision=18, problems=()))
+    part = whole.begin(2, LATER, names, LATER).end(report(number=2, only=names, images=(moved,), revision=18, problems=()))
     assert [image.revision for image in part.images if image.name == BEHIND.name] == [18]
-    assert len(part.images) == len(IMAGES)
-    assert (part.revision, part.succeeded, whole.succeeded) == (18, END, None)
+    assert [image.name for image in part.images] == [image.name for image in whole.images if image != REMOVED]
+    assert (part.revision, part.succeeded, whole.succeeded) == (18, None, None)
     again = part.begin(3, LATER, None, LATER).end(report(number=3, images=(CURRENT,), revision=None))
     assert (again.images, again.revision) == ((CURRENT,), 18)
+
+
+def test_a_round_over_names_makes_nothing_look_better_than_the_last_one_over_everything() -> None:
+    """Spec Y17."""
+    names = frozenset(["b", "a"])
+    fine = STATUS.begin(1, START, None, LATER).end(report(problems=()))
+    lacking = fine.begin(2, LATER, None, LATER).end(report(number=2, ended=LATER, problems=("a list",)))
+    some = report(number=4, only=names, images=(CURRENT,), problems=("a list", "another"), remarks=("odd",))
+    part = lacking.begin(3, LATER, None, LATER).fail("no wishlist", LATER).begin(4, LATER, names, LATER).end(some)
+    assert (part.error, part.error_time, part.succeeded) == ("no wishlist", LATER, END)
+    assert part.failure == "a round failed at 2026-11-24T12:10:00Z: no wishlist"
+    told = json.loads(status_json(part, LATER))
+    assert violations("status", told) == []
+    assert (told["problems"], told["remarks"]) == (["a list", "another"], ["odd"])
+    watch = told["watch"]
+    last, partial = watch["last_round"], watch["last_partial_round"]
+    assert (watch["error"], last["number"], last["complete"], last["only"]) == ("no wishlist", 2, False, None)
+    assert (partial["number"], partial["complete"], partial["only"]) == (4, False, ["a", "b"])
+    well = part.begin(5, LATER, names, LATER).end(evolve(some, number=5, problems=()))
+    assert (well.known.problems, well.error, well.succeeded) == (("a list",), "no wishlist", END)
+    whole = well.begin(6, LATER, None, LATER).end(report(number=6, ended=LATER, problems=(), images=(CURRENT,)))
+    assert (whole.known.problems, whole.error, whole.error_time, whole.succeeded, whole.failure) == ((), "", None, LATER, "")
+    assert json.loads(status_json(whole, LATER))["watch"]["last_partial_round"] is None
+
+
+def test_a_round_over_names_that_fails_makes_it_worse() -> None:
+    """Spec Y17."""
+    names = frozenset("a")
+    fine = STATUS.begin(1, START, None, LATER).end(report(problems=()))
+    failed = fine.begin(2, LATER, names, LATER).fail("no space", LATER)
+    assert failed.begin(3, LATER, names, LATER).end(report(number=3, only=names, problems=())).error == "no space"
 
 
 def test_when_an_image_was_published_stays_known() -> None:

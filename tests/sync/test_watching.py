@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -40,6 +41,7 @@ class Listed:
     asked: list[frozenset[str] | None] = field(factory=list)
     running: int = 0
     moved: int = 0
+    is_publishing: bool = False
 
     def run(self, wishlists: Sequence[Path], *, only: Collection[str] | None = None, number: int) -> RoundReport:
         assert (tuple(wishlists), number, self.running) == (WISHLISTS, len(self.begun) + 1, 0)
@@ -52,7 +54,7 @@ class Listed:
             self.plans[number - 1]()
         finally:
             self.running -= 1
-        return report(number=number, images=(CURRENT,), problems=())
+        return report(number=number, only=self.asked[-1], images=(CURRENT,), problems=())
 
 
 def nothing() -> None:
@@ -207,7 +209,7 @@ def test_an_end_that_is_asked_for_while_waiting_comes_at_once(tmp_path: Path) ->
 
 def test_a_round_ends_early_only_before_it_publishes(tmp_path: Path) -> None:
     inbox, supervisor = Inbox(), Supervisor(time.monotonic)
-    progress = heeding(silent, inbox, supervisor)
+    progress = heeding(silent, inbox, supervisor, lambda: False)
     goes_on = progress("downloading", "a", 10)
     goes_on(5)
     inbox.stop()
@@ -221,11 +223,45 @@ def test_a_round_ends_early_only_before_it_publishes(tmp_path: Path) -> None:
 
     def fetches(inbox: Inbox, _notify: object) -> None:
         inbox.stop()
-        heeding(silent, inbox, supervisor)("downloading", "a", 1)
+        heeding(silent, inbox, supervisor, lambda: False)("downloading", "a", 1)
 
     done = followed(tmp_path, fetches, idle)
     assert done.kinds == ["round-started", "round-stopped"]
     assert done.said == ["round 1: ended before it published anything, as was asked"]
+
+
+def test_a_round_that_publishes_runs_to_its_end_though_it_downloads(tmp_path: Path) -> None:
+    supervisor, ended = Supervisor(time.monotonic), list[bool]()
+    publishing = [False]
+
+    def publishes(inbox: Inbox, _notify: object) -> None:
+        progress = heeding(silent, inbox, supervisor, lambda: publishing[0])
+        goes_on = progress("downloading", "a", 10)
+        publishing[0] = True
+        inbox.stop()
+        goes_on(5)
+        progress("downloading", "b", 10)(10)
+        ended.append(True)
+
+    done = followed(tmp_path, publishes, idle)
+    assert (ended, done.kinds) == ([True], ["round-started", "image-added", "round-ended"])
+
+
+def test_a_round_over_names_hides_no_failure_from_the_supervisor(tmp_path: Path) -> None:
+    """Spec Y17."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+
+        def fails_and_hears(_inbox: Inbox, notify: Callable[[Collection[str]], object]) -> None:
+            notify(["a"])
+            fails(_inbox, notify)
+
+        done = followed(tmp_path, fails_and_hears, idle, every=60, address=str(tmp_path / "notify"))
+        told.setblocking(False)  # noqa: FBT003 - as the standard library has it
+        said = [told.recv(4096).decode() for _ in range(5)]
+    assert done.rounds.asked == [None, {"a"}]
+    assert done.watch.status.error == "https://example.org/v2/: expected a registry, found none"
+    assert any("STATUS=images: 1 published; a round failed at " in line for line in said), said
 
 
 def test_progress_is_passed_on_and_is_a_sign_of_life() -> None:
@@ -237,7 +273,7 @@ def test_progress_is_passed_on_and_is_a_sign_of_life() -> None:
 
     seconds = iter(range(100))
     supervisor = Supervisor(lambda: float(next(seconds)))
-    progress: Progress = heeding(shown, Inbox(), supervisor)
+    progress: Progress = heeding(shown, Inbox(), supervisor, lambda: False)
     progress("downloading", "a", 10)(7)
     assert told == [("downloading", "a", 10), 7]
     assert supervisor.still == 1
