@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from cstore.model.remote import RemoteName
     from cstore.store import Store
 
-__all__ = ["HubLayout", "catalogs", "cover_at", "diff_in", "flat_at", "is_own", "layer_at", "layerfs_at", "own_name", "target_from"]
+__all__ = [
+    "HubLayout",
+    "called",
+    "catalogs",
+    "cover_at",
+    "diff_in",
+    "flat_at",
+    "is_own",
+    "layer_at",
+    "layerfs_at",
+    "own_name",
+    "target_from",
+]
 
 STORE = "podmanStore"
 """The store of images for the usual platform."""
@@ -136,6 +148,13 @@ def catalogs(paths: Iterable[str]) -> tuple[str, ...]:
         elif first == METADATA:
             found.add(f"{first}/{CATALOG}")
     return tuple(sorted(found))
+
+
+def called(word: str) -> str:
+    """Return the platform that paths call so: OS/ARCH or OS/ARCH/VARIANT; a variant follows a colon in names, and a dot in stores."""
+    system, dash, machine = word.rpartition("-")
+    architecture, _, variant = (machine or USUAL.architecture).replace(".", ":").partition(":")
+    return "/".join(filter(None, (system if dash else USUAL.os, architecture, variant)))
 
 
 def _word(platform: Platform) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from cstore.delta import Delta, file_of
-from cstore.hub.layout import STATUS, USUAL
+from cstore.hub.layout import STATUS, called
 from cstore.hub.reading import HubReading
 from cstore.progress import Progress, silent
 from cstore.publish.place import Published
@@ -220,7 +220,7 @@ class Rounds:
 
 
 def _gone(found: Unwished, outcome: Outcome) -> ImageState:
-    return ImageState(name=found.name, platform=found.platform or str(USUAL), wish="", outcome=outcome)
+    return ImageState(name=found.name, platform=called(found.platform), wish="", outcome=outcome)
 
 
 def _problems(turn: Round) -> Iterator[str]:

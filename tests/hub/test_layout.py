@@ -4,7 +4,7 @@ import posixpath
 
 import pytest
 
-from cstore.hub.layout import HubLayout, catalogs, flat_at, is_own, layer_at, layerfs_at, own_name, target_from
+from cstore.hub.layout import HubLayout, called, catalogs, flat_at, is_own, layer_at, layerfs_at, own_name, target_from
 from cstore.model.chain import ImageID
 from cstore.model.digest import Digest
 from cstore.model.platform import Platform
@@ -28,6 +28,9 @@ IMAGE = ImageID("ab" * 32)
 def test_each_platform_has_its_store_and_its_names(platform: str, store: str, name: str) -> None:
     layout = HubLayout(Platform.parse(platform))
     assert (layout.store, layout.name(NAME), layout.metadata(NAME)) == (store, name, f".metadata/{name}")
+    usual = platform.removesuffix("/v8")
+    assert called(store.removeprefix("podmanStore").removeprefix(".")) == usual
+    assert called(name.split("/")[1] if name.startswith(".multiarch/") else "") == usual
 
 
 @pytest.mark.parametrize(
