@@ -57,6 +57,9 @@ class Cache:
         self._guard = threading.Lock()
         self._locks: WeakValueDictionary[Digest, threading.Lock] = WeakValueDictionary()
         self._is_temporary = False
+        self._keeping = 0
+        self._kept: set[str] = set()
+        """The files that stay until nobody keeps any more."""
         try:
             for name in ("blobs", "partial"):
                 (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,6 +88,27 @@ class Cache:
         with lock:
             yield
 
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Have all stay that is opened or fetched in the body, by any thread of this process; what is beyond the bound goes at its end.
+
+        What other processes remove cannot be helped: they take what was used longest ago, by anybody, and then it is fetched again.
+        """
+        with self._guard:
+            self._keeping += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._keeping -= 1
+                is_last = not self._keeping
+                if is_last:
+                    self._kept.clear()
+            if is_last:
+                # What cannot be removed now is tried at the next fetch, which tells of it.
+                with suppress(OSError):
+                    self._shrink()
+
     def open(self, digest: Digest, size: int | None = None) -> IO[bytes] | None:
         """Return a file that has just this content, at its beginning; None where there is none.
 
@@ -111,6 +135,7 @@ class Cache:
             return None
         with suppress(OSError):
             os.utime(file.fileno())
+        self._keep(path)
         return file
 
     def fetched(self, digest: Digest, size: int, at: str, fetch: Callable[[IO[bytes]], object]) -> IO[bytes]:
@@ -145,6 +170,7 @@ class Cache:
                     place.unlink(missing_ok=True)
                     raise
                 self._seen.add(digest)
+                self._keep(path)
                 self._shrink(path)
                 return reader
         except OSError as error:
@@ -176,17 +202,25 @@ class Cache:
             self._pause(_LOOK)
         yield None
 
-    def _shrink(self, newest: Path) -> None:
-        """Remove what was used longest ago until all is within the bound, and what killed processes have left."""
+    def _keep(self, path: Path) -> None:
+        with self._guard:
+            if self._keeping:
+                self._kept.add(str(path))
+
+    def _shrink(self, newest: Path | None = None) -> None:
+        """Remove what was used longest ago until all is within the bound, but for what stays, and what killed processes have left."""
         with os.fdopen(os.open(self.directory / "lock", _WRITE, _PRIVATE), "w+b") as lock:
             if not _locked(lock):
                 return
             files = sorted(_files(self.directory / "blobs"), key=lambda found: (found[1].st_mtime_ns, found[0]))
             size = sum(status.st_size for _, status in files)
+            newest_path = str(newest) if newest else files[-1][0] if files else ""
+            with self._guard:
+                staying = {newest_path, *self._kept}
             for path, status in files:
                 if size <= self._most:
                     break
-                if path != str(newest):
+                if path not in staying:
                     Path(path).unlink(missing_ok=True)
                     size -= status.st_size
             for path, _ in _files(self.directory / "partial"):

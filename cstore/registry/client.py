@@ -1,7 +1,9 @@
-"""Asking a registry: with what shows who is asking, along redirects, and again when that may help (spec Q4 to Q8)."""
+"""Asking a registry: with what shows who is asking, along redirects, and again when that may help (spec Q4 to Q8, Q16)."""
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -10,13 +12,15 @@ from attrs import field, frozen
 from cstore.errors import SourceError
 from cstore.model.manifest import LARGEST_DOCUMENT
 from cstore.registry.authentication import Authentication, TokenRequest
+from cstore.registry.breaker import Breaker, Failure
 from cstore.registry.connections import Answer, Connections, LostError, RejectedError, origin
-from cstore.registry.patience import Patience, Tries
+from cstore.registry.patience import Patience, Tries, seconds_asked_for
 from cstore.registry.refusal import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cstore.registry.breaker import Question
     from cstore.registry.certificates import Certificates
     from cstore.registry.credentials import Credentials
     from cstore.registry.endpoint import Endpoint
@@ -29,6 +33,7 @@ _AGAIN = (408, 429, 500, 502, 503, 504)
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
 _ABSENT = 404
+_TOO_MANY = 429
 _GOOD = range(200, 300)
 _MOST_REDIRECTS = 10
 _MIRROR_TRIES = 2
@@ -83,6 +88,7 @@ class Client:
         self._authentication = Authentication(credentials, self._ask_for_token)
         self._patience = patience
         self._pause = pause
+        self._breaker = Breaker(patience, time.monotonic)
         self._schemes: dict[str, str] = {}
         """How those that may be insecure are asked."""
 
@@ -98,20 +104,25 @@ class Client:
             SourceError: it refuses, or no answer came after all tries.
         """
         host = request.endpoint.host
+        question = self._breaker.question(f"{request.endpoint}{request.path}")
+        most = _MIRROR_TRIES if request.endpoint.is_mirror else None
         while True:
             headers: Mapping[str, str] = {}
             try:
                 answer = self._sent(request, None) if request.is_anonymous else self._authorized(request)
             except LostError as error:
                 failure = f"{request.at}: expected an answer from {host}, found none ({error})"
+                silence = _silence(error)
             except RejectedError as error:
                 raise SourceError(f"{request.at}: expected a connection to {host} that can be trusted, found: {error}") from None
             else:
                 if answer.status not in _AGAIN:
                     return answer
                 headers = answer.headers
-                failure = f"{request.at}: expected {request.wanted} from {host}, found {refusal(answer)}"
-            if not tries.again(headers, _MIRROR_TRIES if request.endpoint.is_mirror else None):
+                found = refusal(answer)
+                failure = f"{request.at}: expected {request.wanted} from {host}, found {found}"
+                silence = _refused(answer, found)
+            if not self._is_tried_again(question, silence, tries, headers, most):
                 raise SourceError(failure)
 
     def read(self, request: Request) -> tuple[Answer, bytes]:
@@ -176,7 +187,7 @@ class Client:
             place = origin(url, request.at)
             shown = {"Authorization": proof} if proof and place == home else {}
             headers = {**request.headers, **shown}
-            answer = self.connections.send(request.method, url, headers, is_insecure=request.endpoint.is_insecure, at=request.at)
+            answer = self._asked(request.method, url, headers, is_insecure=request.endpoint.is_insecure, at=request.at)
             target = answer.headers.get("Location", "")
             if answer.status not in _REDIRECTS or not target:
                 return answer
@@ -186,28 +197,73 @@ class Client:
                 raise SourceError(f"{request.at}: expected to be led to an address that begins with https://, found another one")
         raise SourceError(f"{request.at}: expected up to {_MOST_REDIRECTS} redirects, found more")
 
+    def _asked(  # noqa: PLR0913 - a request
+        self, method: str, url: str, headers: Mapping[str, str], *, is_insecure: bool, at: str, body: bytes | None = None
+    ) -> Answer:
+        """Send a request, unless its host is left alone, and note whether that answers (spec Q16)."""
+        host = urlsplit(url).netloc
+        see = partial(self._breaker.see, host, at)
+        see()
+        try:
+            answer = self.connections.send(method, url, headers, is_insecure=is_insecure, at=at, body=body, see=see)
+        except LostError as error:
+            error.host = host
+            raise
+        # To ask who is asking is not to answer: a registry that then says to come later does so for each repository.
+        if answer.status not in (_TOO_MANY, _UNAUTHORIZED):
+            self._breaker.answered(host)
+        return answer
+
+    def _is_tried_again(
+        self, question: Question, failure: Failure | None, tries: Tries, headers: Mapping[str, str], most: int | None = None
+    ) -> bool:
+        """Pause after a failed try, and return whether there is to be another one."""
+        if failure and self._breaker.is_hopeless(question, failure):
+            return False
+        if tries.again(headers, most):
+            return True
+        if failure:
+            self._breaker.ended(question, failure)
+        return False
+
     def _ask_for_token(self, endpoint: Endpoint, asked: TokenRequest, at: str) -> bytes:
         """Ask a server of tokens, again and again where that may help; it leads nowhere else."""
         host = urlsplit(asked.url).netloc
         tries = self.tries(f"{endpoint} {host}")
+        question = self._breaker.question(tries.subject)
         while True:
             headers: Mapping[str, str] = {}
             try:
-                with self.connections.send(
+                with self._asked(
                     asked.method, asked.url, asked.headers, is_insecure=endpoint.is_insecure, at=at, body=asked.body
                 ) as answer:
                     if answer.status in _GOOD:
                         return answer.read(LARGEST_DOCUMENT, at)
                     headers = answer.headers
-                    failure = f"{at}: expected a token from {host}, found {refusal(answer, asked.secrets)}"
+                    found = refusal(answer, asked.secrets)
+                    failure = f"{at}: expected a token from {host}, found {found}"
+                    silence = _refused(answer, found)
                     if answer.status not in _AGAIN:
                         raise SourceError(failure)
             except LostError as error:
                 failure = f"{at}: expected a token from {host}, found no answer ({error})"
+                silence = _silence(error)
             except RejectedError as error:
                 raise SourceError(f"{at}: expected a connection to {host} that can be trusted, found: {error}") from None
-            if not tries.again(headers):
+            if not self._is_tried_again(question, silence, tries, headers):
                 raise SourceError(failure)
+
+
+def _silence(error: LostError) -> Failure | None:
+    """Return what a lost answer says of its host; None where the host said something."""
+    return Failure(error.host, str(error)) if error.host else None
+
+
+def _refused(answer: Answer, found: str) -> Failure | None:
+    """Return what an answer says of its host; None unless it is only that the host wants to be left alone."""
+    if answer.status != _TOO_MANY:
+        return None
+    return Failure(urlsplit(answer.url).netloc, found, seconds_asked_for(answer.headers) or 0.0)
 
 
 def _led_to(url: str, target: str, at: str) -> str:

@@ -20,7 +20,7 @@ from cstore.waiting import LOOK, ended_by, see_wanted
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cstore.registry.certificates import Certificates
     from cstore.registry.patience import Patience
@@ -39,6 +39,9 @@ _REFUSED = "Tunnel connection failed: "
 
 class LostError(Exception):
     """No answer came, or not all of it; another try may have more luck."""
+
+    host = ""
+    """Who gave no answer at all, with the port where one was given."""
 
 
 class UnreachableError(LostError):
@@ -181,8 +184,20 @@ class Connections:
         self.requests = 0
         self.bytes_fetched = 0
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], *, is_insecure: bool, at: str, body: bytes | None = None) -> Answer:  # noqa: PLR0913 - a request
+    def send(  # noqa: PLR0913 - a request
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        is_insecure: bool,
+        at: str,
+        body: bytes | None = None,
+        see: Callable[[], object] = see_wanted,
+    ) -> Answer:
         """Send a request, and return the answer as soon as its head has come.
+
+        While there is no place among the connections to the host, `see` is called again and again; it raises where nobody waits any more.
 
         Raises:
             LostError: none came.
@@ -200,7 +215,7 @@ class Connections:
         sent = {"User-Agent": "cstore", "Accept-Encoding": "identity", **headers}
         timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.silence)
         try:
-            response = _answered(pool, method, target, body=body, headers=sent, timeout=timeout, assert_same_host=False)
+            response = _answered(pool, see, method, target, body=body, headers=sent, timeout=timeout, assert_same_host=False)
         except SSLError as error:
             raise RejectedError(_reason(error)) from None
         except NewConnectionError as error:
@@ -253,12 +268,19 @@ def _called(pool: urllib3.HTTPConnectionPool) -> str:
     return "" if pool.proxy is None else f"{pool.proxy.host}:{pool.proxy.port}"
 
 
-def _answered(pool: urllib3.HTTPConnectionPool, method: str, target: str, **asked: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - as urllib3 has it
+def _answered(
+    pool: urllib3.HTTPConnectionPool,
+    see: Callable[[], object],
+    method: str,
+    target: str,
+    **asked: Any,  # noqa: ANN401 - as urllib3 has it
+) -> urllib3.BaseHTTPResponse:
     """Send a request as soon as one of the pool's connections is free."""
     # What is waited for is seconds, whole or not, which urllib3's types do not tell.
     usual: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False, "decode_content": False, "pool_timeout": LOOK}
     while True:
         see_wanted()
+        see()
         try:
             return pool.urlopen(method, target, **usual, **asked)
         except EmptyPoolError:

@@ -39,6 +39,8 @@ class Patience:
     """A registry that asks for a longer pause is not asked again."""
     longest_total: float = 180.0
     """Of all pauses for one thing."""
+    rest: float = 60.0
+    """For so long a host is left alone that does not answer."""
 
 
 @define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from cstore import waiting
@@ -135,6 +135,10 @@ class Registries:
         """Close all connections, and remove a temporary cache."""
         self._client.close()
         self._cache.close()
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Have the cache keep all that is asked for in the body, though it be more than its bound; the rest goes at the end."""
+        return self._cache.keeping()
 
     @property
     def requests(self) -> int:

@@ -115,7 +115,7 @@ class Rounds:
         started = self._clock()
         # What is undone later would be missing, though it was seen, and taken for published.
         self._hub.settle(HubReading(self._hub.root).stores())
-        with self._round(started) as turn:
+        with self._registries.keeping(), self._round(started) as turn:
             turn.look(wishlists, only)
             turn.fetch()
             turn.assembly.status = self._told(turn, started, number)
@@ -133,7 +133,7 @@ class Rounds:
             StoreError: as `run`.
         """
         started = self._clock()
-        with self._round(started) as turn:
+        with self._registries.keeping(), self._round(started) as turn:
             turn.look(wishlists)
             turn.fetch()
             turn.assembly.status = self._told(turn, started, 1)

@@ -140,6 +140,38 @@ def test_the_newest_stays_even_if_it_is_larger_than_all(tmp_path: Path) -> None:
     assert files(tmp_path) == [newest.hex]
 
 
+def test_what_is_used_while_it_is_kept_stays(tmp_path: Path) -> None:
+    """Spec Q11: what is beyond the bound goes at the end."""
+    cache = Cache(tmp_path, most=2500)
+    before, found = (put(cache, bytes([number]) * 1000) for number in range(2))
+    with cache.keeping():
+        with cache.keeping():
+            used = cache.open(found)
+            assert used is not None
+            used.close()
+        new = [put(cache, bytes([number]) * 1000) for number in range(2, 6)]
+        assert files(tmp_path) == sorted(digest.hex for digest in (found, *new))
+        assert before.hex not in files(tmp_path)
+    assert len(files(tmp_path)) == 2
+    put(cache, b"x" * 1000)
+    assert len(files(tmp_path)) == 2
+
+
+def test_what_was_kept_goes_where_the_body_fails(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, most=10)
+
+    def fail() -> NoReturn:
+        with cache.keeping():
+            put(cache, b"1" * 1000)
+            put(cache, b"2" * 1000)
+            assert len(files(tmp_path)) == 2
+            raise SourceError("x")
+
+    with pytest.raises(SourceError, match=r"^x$"):
+        fail()
+    assert len(files(tmp_path)) == 1
+
+
 def test_an_open_file_stays_readable_when_it_goes(tmp_path: Path) -> None:
     cache = Cache(tmp_path, most=10)
     with cache.fetched(DIGEST, len(DATA), "x", giving(DATA)) as file:

@@ -12,11 +12,14 @@ from cstore.errors import FormatError
 from cstore.hub.reading import HubReading
 from cstore.model.offer import Offer, parse_offers
 from cstore.publish.hub import DirectoryHub
+from cstore.registry.cache import Cache
 from cstore.store import Store
 from cstore.sync.report import Outcome
 from cstore.verification.store import verify
 from tests.images import Image, file, tar
+from tests.sync.faulty import through
 from tests.sync.hubs import Hubbed, hubbed, image, outcomes
+from tools.registries.proxy import Proxy
 from tools.registries.server import Registry
 
 if TYPE_CHECKING:
@@ -244,6 +247,21 @@ def test_a_layer_stays_while_nobody_can_tell_that_no_image_is_offered_with_it(hu
     assert (len(links), all(link.is_dir() for link in links)) == (3, True)
     hub.run(*((whole, hub.wish(name="alone.yaml")) if lost != "nothing" else (whole,)))
     assert len([*(hub.hub.root / ".layers").glob("*/*/layerfs")]) == 1
+
+
+@pytest.mark.parametrize("part", ["run", "preview"])
+def test_a_round_that_is_larger_than_the_cache_fetches_all_once(tmp_path: Path, part: str) -> None:
+    """Spec Q11."""
+    with Registry(tmp_path / "registry") as registry, Proxy(registry.address) as proxy:
+        with through(proxy, registry, cache=Cache(tmp_path / "cache", most=100)) as asked:
+            hub = hubbed(tmp_path, registry, asked)
+            hub.push("team/app", {str(number): image(number) for number in range(4)})
+            wishes = [hub.wish("team/app:*")]
+            report = hub.rounds().run(wishes) if part == "run" else hub.rounds().preview(wishes).report
+        assert (report.is_complete, len(report.images)) == (True, 4)
+        fetched = [seen.path for seen in proxy.asked("GET .*/blobs/")]
+        assert len(fetched) == len({*fetched}) == 1 + 2 * 4
+    assert len([path for path in (tmp_path / "cache/blobs").rglob("*") if path.is_file()]) <= 1
 
 
 def test_a_preview_writes_nothing(hub: Hubbed) -> None:
