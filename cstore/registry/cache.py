@@ -158,9 +158,11 @@ class Cache:
                 if partial is None:
                     apart = tempfile.TemporaryFile(dir=self.directory)  # noqa: SIM115 - the caller closes it
                     return _filled(apart, digest, size, at, fetch)
-                if found := self.open(digest, size):
-                    return found
                 path, place = self._path(digest), self._partial_path(digest)
+                if found := self.open(digest, size):
+                    # Another one fetched it, and moved its own file away before this one was made.
+                    place.unlink(missing_ok=True)
+                    return found
                 try:
                     _filled(partial, digest, size, at, fetch)
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
