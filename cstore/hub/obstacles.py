@@ -9,13 +9,16 @@ from cstore.hub.layout import INDEX, MANIFEST
 from cstore.model.offer import Offer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from cstore.hub.layout import HubLayout
     from cstore.hub.reading import HubReading
     from cstore.model.remote import RemoteName
 
 __all__ = ["is_free", "refuse_obstacles"]
+
+_WAY = ("nothing", "a directory")
+"""What may be found on the way to a path."""
 
 
 def refuse_obstacles(reading: HubReading, layout: HubLayout, name: RemoteName, offers: Collection[Offer]) -> None:
@@ -29,27 +32,26 @@ def refuse_obstacles(reading: HubReading, layout: HubLayout, name: RemoteName, o
         _refuse(reading, path, ("nothing", "a symlink"), "a symlink or nothing at a public name")
         _refuse_way(reading, path, "a public name")
     if Offer.METADATA in offers:
+        directory = layout.metadata(name)
         for document in (MANIFEST, INDEX):
-            path = f"{layout.metadata(name)}/{document}"
-            _refuse(reading, path, ("nothing", "a file"), "a file or nothing where a name is described")
-            _refuse_way(reading, path, "what describes a name")
+            _refuse(reading, f"{directory}/{document}", ("nothing", "a file"), "a file or nothing where a name is described")
+        _refuse_way(reading, f"{directory}/{MANIFEST}", "what describes a name")
 
 
 def is_free(reading: HubReading, path: str) -> bool:
     """Whether nothing but directories is on the way to a path."""
-    above = path.rpartition("/")[0]
-    while above:
-        if reading.found(above) not in ("nothing", "a directory"):
-            return False
-        above = above.rpartition("/")[0]
-    return True
+    return all(reading.found(above) in _WAY for above in _way(path))
 
 
 def _refuse_way(reading: HubReading, path: str, what: str) -> None:
-    above = path.rpartition("/")[0]
-    while above:
-        _refuse(reading, above, ("nothing", "a directory"), f"a directory on the way to {what}")
-        above = above.rpartition("/")[0]
+    for above in _way(path):
+        _refuse(reading, above, _WAY, f"a directory on the way to {what}")
+
+
+def _way(path: str) -> Iterator[str]:
+    """Yield the paths of all directories above a path, the nearest first."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _refuse(reading: HubReading, path: str, allowed: Collection[str], expected: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cstore.delta import PutSymlink
@@ -75,9 +76,7 @@ class Retiring:
         unused |= {*self._former_covers(), *(path for path in before if COVER in path and self._reading.found(path) == "a directory")}
         unused -= {shown.path for shown in self._change.shown.values()} | {step.path for step in self._relinked}
         unused = {path for path in unused if not path.startswith(tuple(f"{gone}/" for gone in self._unused))}
-        for store in self._reading.other_stores():
-            unused -= led_to(self._reading.root, store)
-        return unused
+        return unused - self._led_by_stores
 
     def _unused_layers(self) -> set[str] | None:
         """Return the directories of layers with trees of their own that nothing needs; None while that cannot be known."""
@@ -89,8 +88,12 @@ class Retiring:
             return None
         offered = {digest.hex for offered in self._change.offered for digest, _ in offered.layers}
         used = {*named, *stored, *offered}
-        led = {path for store in self._reading.other_stores() for path in led_to(self._reading.root, store)}
-        return {layer_at(digest) for digest in noted if digest.hex not in used and layerfs_at(digest) not in led}
+        return {layer_at(digest) for digest in noted if digest.hex not in used and layerfs_at(digest) not in self._led_by_stores}
+
+    @cached_property
+    def _led_by_stores(self) -> frozenset[str]:
+        """The trees to which layers of other writers' stores lead."""
+        return frozenset[str]().union(*(led_to(self._reading.root, store) for store in self._reading.other_stores()))
 
     def _former_covers(self) -> Iterator[str]:
         """Yield the trees that covered several chains before others do."""

@@ -62,14 +62,19 @@ class RemoteName:
         return cls(written, reference.path, tag, parsed)
 
     @property
+    def home(self) -> str:
+        """Its repository with the registry, as that was written."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
     def public(self) -> str:
         """The name below which readers find what is published of it: the tag where there is one, or else the digest."""
-        return f"{self.registry}/{self.repository}:{self.tag or self.digest}"
+        return f"{self.home}:{self.tag or self.digest}"
 
     @property
     def reference(self) -> Reference:
         """Its name in a store, as podman normalises it."""
-        return Reference.parse(f"{self.registry}/{self.repository}" + (f":{self.tag}" if self.tag else f"@{self.digest}"))
+        return Reference.parse(self.home + (f":{self.tag}" if self.tag else f"@{self.digest}"))
 
     @property
     def identifier(self) -> str:
@@ -81,8 +86,4 @@ class RemoteName:
         return evolve(self, tag=tag, digest=None)
 
     def __str__(self) -> str:
-        return (
-            f"docker://{self.registry}/{self.repository}"
-            + (f":{self.tag}" if self.tag else "")
-            + (f"@{self.digest}" if self.digest else "")
-        )
+        return f"docker://{self.home}" + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")

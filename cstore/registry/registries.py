@@ -157,7 +157,7 @@ class Registries:
             SourceError: the list, or one page of it, cannot be got.
             FormatError: a page is malformed.
         """
-        at = f"docker://{name.registry}/{name.repository}"
+        at = f"docker://{name.home}"
         return all_tags(self._client, self._configuration.endpoints(name)[-1], at)
 
     def moved_to(self, name: RemoteName) -> str | None:

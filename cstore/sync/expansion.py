@@ -91,7 +91,7 @@ class Expansion:
         return (
             bool(self.unread)
             or self.is_empty
-            or any(wish.name.public == public_name or (_public(wish.name) == repository and wish.takes(tag)) for wish in wishes)
+            or any(wish.name.public == public_name or (wish.name.home == repository and wish.takes(tag)) for wish in wishes)
         )
 
     def unlisted(self, public_name: str) -> RemoteName | None:
@@ -135,7 +135,7 @@ def expand(  # noqa: PLR0913 - keywords, each of them one thing to choose
         unmatched=tuple(gathered.unmatched),
         unread=tuple(unread),
         patterns=gathered.patterns,
-        listed={_public(repository): frozenset(listed) for repository, listed in lists.items() if not isinstance(listed, str)},
+        listed={repository.home: frozenset(listed) for repository, listed in lists.items() if not isinstance(listed, str)},
         is_empty=not any(wishlist.wishes for wishlist in wishlists),
     )
 
@@ -166,7 +166,7 @@ class _Gathered:
         if not names:
             self.unmatched.append(wish)
         elif listed is not None:
-            self.patterns.setdefault(_public(wish.name), []).append(wish)
+            self.patterns.setdefault(wish.name.home, []).append(wish)
         offers = self._offers if wish.offers is None else wish.offers
         for name in names:
             for platform in wish.platforms or (self._platform,):
@@ -176,10 +176,6 @@ class _Gathered:
                     self.wanted[key] = _united(self.wanted[key], image) if key in self.wanted else image
                 except FormatError as error:
                     self.failures.append(Failure(wish=wish, error=str(error), is_ignored=wishlist.ignores(name.public)))
-
-
-def _public(name: RemoteName) -> str:
-    return f"{name.registry}/{name.repository}"
 
 
 def _repository(name: RemoteName) -> RemoteName:
@@ -197,7 +193,7 @@ def _lists(wishes: Iterable[Wish], tags: TagLister, progress: Progress) -> dict[
 def _listed(repository: RemoteName, lister: TagLister) -> tuple[str, ...]:
     """Return the tags of a repository in order, each once; an empty list, or one with what is no tag, tells nothing."""
     tags = lister.tags(repository)
-    at = f"docker://{repository.registry}/{repository.repository}"
+    at = f"docker://{repository.home}"
     if not tags:
         raise SourceError(f"{at}: expected a list of tags, found no tags")
     for tag in tags:

@@ -52,7 +52,7 @@ def is_among(name: RemoteName, asked: Collection[tuple[str, str]]) -> bool:
 
 
 def _repository_of(name: RemoteName) -> str:
-    return _repository(f"{name.registry}/{name.repository}")
+    return _repository(name.home)
 
 
 def _repository(text: str) -> str:

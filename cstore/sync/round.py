@@ -237,14 +237,13 @@ class Round:
         errors: list[StoreError] = []
         useless: set[str] = set()
         for name in names:
-            repository = f"{name.registry}/{name.repository}"
-            if useless & {name.registry, repository}:
+            if useless & {name.registry, name.home}:
                 continue
             try:
                 self._registries.blob(name, digest, size).close()
             except StoreError as error:
                 errors.append(error)
-                useless.add(repository if isinstance(error, AbsentError) else name.registry)
+                useless.add(name.home if isinstance(error, AbsentError) else name.registry)
             else:
                 return
         raise errors[0]

@@ -115,10 +115,7 @@ class Rounds:
         started = self._clock()
         # What is undone later would be missing, though it was seen, and taken for published.
         self._hub.settle(HubReading(self._hub.root).stores())
-        with self._registries.keeping(), self._round(started) as turn:
-            turn.look(wishlists, only)
-            turn.fetch()
-            turn.assembly.status = self._told(turn, started, number)
+        with self._fetched(wishlists, only, started, number) as turn:
             with turn.timed("publish"), self._publishing():
                 stores = turn.assembly.stores()
                 done = self._hub.publish(partial(turn.assembly.plan, stores), stores)
@@ -133,18 +130,22 @@ class Rounds:
             StoreError: as `run`.
         """
         started = self._clock()
-        with self._registries.keeping(), self._round(started) as turn:
-            turn.look(wishlists)
-            turn.fetch()
-            turn.assembly.status = self._told(turn, started, 1)
+        with self._fetched(wishlists, None, started, 1) as turn:
             stores = turn.assembly.stores()
             delta = turn.assembly.plan(stores)
             if delta:
                 self._hub.check(delta, stores)
             return Preview(report=self._report(turn, started, 1, Published(delta=delta)), delta=delta)
 
-    def _round(self, started: dt.datetime) -> Round:
-        return Round(self._hub, self._registries, self._terms, day=started.date(), progress=self._progress)
+    @contextmanager
+    def _fetched(self, wishlists: Sequence[Path], only: Collection[str] | None, started: dt.datetime, number: int) -> Iterator[Round]:
+        """Give a round that has looked and fetched, while the body runs; what it needs stays in the cache."""
+        turn = Round(self._hub, self._registries, self._terms, day=started.date(), progress=self._progress)
+        with self._registries.keeping(), turn:
+            turn.look(wishlists, only)
+            turn.fetch()
+            turn.assembly.status = self._told(turn, started, number)
+            yield turn
 
     @contextmanager
     def _publishing(self) -> Iterator[None]:
