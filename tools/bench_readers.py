@@ -20,13 +20,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from tools.figures import Benchmark, Figure, compared, report
-from tools.reader import CAN_RUN, own_mounts, reader
+from tools.reader import need_podman, own_mounts, reader
 from tools.readings import Kind, readings, version
 from tools.stores import INDEXES, LOCKS, add_options, place_of, store_of
 
@@ -50,8 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_options(parser, sizes=[10, 100, 1000, 10_000], runs=3)
     asked = parser.parse_args()
-    if not CAN_RUN:
-        sys.exit("bench_readers.py: expected root, podman, runc and skopeo, found some of it missing")
+    need_podman("bench_readers.py")
     own_mounts()
     figures: list[Figure] = []
     with place_of(asked.stores) as place:

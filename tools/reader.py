@@ -16,7 +16,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CAN_RUN", "CONTAINERS", "Reader", "own_mounts", "reader"]
+__all__ = ["CAN_RUN", "CONTAINERS", "Reader", "need_podman", "own_mounts", "reader"]
 
 CAN_RUN = os.geteuid() == 0 and all(map(shutil.which, ("podman", "skopeo", "runc")))
 """Whether podman and skopeo can be measured here: they are there, and root runs the benchmark."""
@@ -56,6 +56,12 @@ class Reader:
     """Its graph root, which it writes to."""
     env: Mapping[str, str]
     """What tells it so."""
+
+
+def need_podman(program: str) -> None:
+    """End a program that cannot have podman read a store here, and say why."""
+    if not CAN_RUN:
+        sys.exit(f"{program}: expected root, podman, runc and skopeo, found some of it missing")
 
 
 def own_mounts() -> None:

@@ -31,22 +31,8 @@ _INCOMPLETE = 1
 
 @click.command("expand")
 @click.argument("wishlists", metavar="WISHLIST...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--platform",
-    callback=parameters.platform,
-    metavar="OS/ARCH[/VARIANT]",
-    default=parameters.USUAL_PLATFORM,
-    show_default=True,
-    help="Of entries that name none.",
-)
-@click.option(
-    "--forms",
-    callback=parameters.forms,
-    metavar="FORM,...",
-    default=parameters.ALL_FORMS,
-    show_default=True,
-    help="Of entries that name none.",
-)
+@parameters.platform_option("Of entries that name none.")
+@parameters.forms_option("Of entries that name none.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, with the entries that the images come from.")
 @registry_options
 def command(

@@ -13,13 +13,14 @@ from cstore.model.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
+    F = TypeVar("F", bound=Callable[..., Any])
     T = TypeVar("T")
 
-__all__ = ["ALL_FORMS", "USUAL_PLATFORM", "forms", "gigabytes", "platform", "root"]
+__all__ = ["USUAL_PLATFORM", "forms", "forms_option", "gigabytes", "platform", "platform_option", "root"]
 
-ALL_FORMS = ",".join(offer.value for offer in Offer)
+_ALL_FORMS = ",".join(offer.value for offer in Offer)
 USUAL_PLATFORM = "linux/amd64"
 
 
@@ -31,6 +32,16 @@ def forms(_context: click.Context, _option: click.Parameter, value: str) -> froz
 def platform(_context: click.Context, _option: click.Parameter, value: str | None) -> Platform | None:
     """Read `OS/ARCH[/VARIANT]`; None where it is not given."""
     return None if value is None else _read(value, Platform.parse)
+
+
+def forms_option(text: str) -> Callable[[F], F]:
+    """Return what gives a verb the option `--forms`, of which `text` says what it means there."""
+    return click.option("--forms", callback=forms, default=_ALL_FORMS, show_default=True, metavar="FORM,...", help=text)
+
+
+def platform_option(text: str) -> Callable[[F], F]:
+    """The same for `--platform`."""
+    return click.option("--platform", callback=platform, default=USUAL_PLATFORM, show_default=True, metavar="OS/ARCH[/VARIANT]", help=text)
 
 
 def root(_context: click.Context, _option: click.Parameter, value: str | None) -> str:

@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.cli.interrupts import Interrupts, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 
 def heeded(times: list[float]) -> list[bool]:
@@ -35,34 +41,34 @@ def test_which_signals_interrupt(times: list[float], interrupt: list[bool]) -> N
     assert heeded(times) == interrupt
 
 
-def test_while_the_body_runs_signals_interrupt_it() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], object] | int) -> Iterator[None]:
+    """Have Ctrl-C handled so while the body runs."""
+    before = signal.signal(signal.SIGINT, handler)
     try:
-        with pytest.raises(KeyboardInterrupt), interruptible():
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
+def test_while_the_body_runs_signals_interrupt_it() -> None:
+    with handled(signal.default_int_handler):
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_when_all_is_over_no_signal_is_heeded() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with handled(signal.default_int_handler):
         with interruptible() as interrupts:
             interrupts.is_over = True
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interruptible():
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with handled(signal.SIG_IGN), interruptible():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_another_thread_than_the_main_one_changes_nothing() -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from tests.cli.program import call
 from tests.publish.cvmfs import NAME, publishing_machine
-from tests.sync.hubs import Hubbed, hubbed, image
-from tools.registries.server import Registry
+from tests.sync.hubs import Hubbed, commanded, image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +23,8 @@ pytestmark = pytest.mark.skipif(shutil.which("docker-registry") is None, reason=
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubbed]:
-    with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
-        (tmp_path / "conf").mkdir()
-        for name, value in registry.environment(tmp_path / "conf").items():
-            monkeypatch.setenv(name, value)
-        yield hubbed(tmp_path, registry, asked)
+    with commanded(tmp_path, monkeypatch) as made:
+        yield made
 
 
 def sync(hub: Hubbed, *arguments: object) -> Outcome:

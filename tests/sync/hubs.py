@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -15,15 +16,17 @@ from cstore.sync.round import Terms
 from cstore.sync.rounds import Rounds
 from cstore.sync.status import status_document
 from tests.images import Image, directory, file, tar, whiteout, write_layout
+from tools.registries.server import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import pytest
 
     from cstore.publish.hub import Hub
     from cstore.registry.registries import Registries
     from cstore.sync.report import RoundReport
-    from tools.registries.server import Registry
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 BASE = tar(directory("bin", mode=0o755), file("bin/run", b"#!/bin/sh\n", mode=0o755), directory("data"), file("data/old", b"old"))
@@ -88,6 +91,16 @@ def hubbed(place: Path, registry: Registry, asked: Registries) -> Hubbed:
     """Return a hub in a plain directory."""
     (place / "hub").mkdir()
     return Hubbed(place, registry, DirectoryHub(place / "hub"), asked)
+
+
+@contextmanager
+def commanded(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubbed]:
+    """Give a hub in a plain directory whose registry the command line knows too."""
+    with Registry(place / "registry") as registry, registry.registries() as asked:
+        (place / "conf").mkdir()
+        for name, value in registry.environment(place / "conf").items():
+            monkeypatch.setenv(name, value)
+        yield hubbed(place, registry, asked)
 
 
 def outcomes(report: RoundReport) -> dict[str, str]:

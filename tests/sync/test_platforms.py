@@ -9,9 +9,8 @@ import pytest
 
 from tests.cli.program import call
 from tests.images import Image, image_index, json_of
-from tests.sync.hubs import Hubbed, hubbed, image
+from tests.sync.hubs import Hubbed, commanded, image
 from tests.sync.judging import Seen, broken
-from tools.registries.server import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +24,8 @@ NAMES = {"linux/amd64": "", "linux/arm64/v8": ".multiarch/arm64/", "linux/arm/v6
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hubbed]:
-    with Registry(tmp_path / "registry") as registry, registry.registries() as asked:
-        (tmp_path / "conf").mkdir()
-        for name, value in registry.environment(tmp_path / "conf").items():
-            monkeypatch.setenv(name, value)
-        yield hubbed(tmp_path, registry, asked)
+    with commanded(tmp_path, monkeypatch) as made:
+        yield made
 
 
 def several(*numbers: int) -> dict[str, Image]:

@@ -16,12 +16,12 @@ import socket
 import ssl
 import threading
 from contextlib import closing, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from tools.registries.proxy import Seen
-from tools.registries.serving import Serving
+from tools.registries.serving import QuietServer, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,13 +127,7 @@ def _pass_on(here: socket.socket, there: socket.socket) -> None:
         there.shutdown(socket.SHUT_WR)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(QuietServer):
     def __init__(self, proxy: ForwardProxy) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.proxy = proxy
-
-    def handle_error(self, _request: socket.socket | tuple[bytes, socket.socket], _address: object) -> None:
-        """Say nothing of those who go away."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import threading
+from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from http.server import ThreadingHTTPServer
+    import socket
 
-__all__ = ["Serving"]
+__all__ = ["QuietServer", "Serving"]
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server that waits for nobody at its end."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, _request: socket.socket | tuple[bytes, socket.socket], _address: object) -> None:
+        """Say nothing of those who go away."""
 
 
 class Serving:
