@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.compat.programs import run
+from tests.compat.programs import attempt, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,12 @@ def read_only(directory: Path, at: Path) -> Iterator[Path]:
 
 def unmount_below(directory: Path) -> None:
     """Unmount all that a program left mounted at a directory and below it."""
+    for place in reversed(_mounted_below(directory)):
+        done = attempt("umount", "--lazy", place)
+        # What a container leaves behind it lets go by itself, perhaps just now.
+        assert done.returncode == 0 or place not in _mounted_below(directory), done.stderr
+
+
+def _mounted_below(directory: Path) -> list[str]:
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for place in reversed(mounted):
-        if Path(place).is_relative_to(directory):
-            run("umount", "--lazy", place)
+    return [place for place in mounted if Path(place).is_relative_to(directory)]
